@@ -1,0 +1,192 @@
+//! One error type for the whole store: a kind that tells the caller what to do, the file and
+//! offset where that matters, and a sentence for a human.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The input is wrong; mend it. Nothing was written.
+    InvalidInput,
+    /// The input is over a limit; split it or raise the limit. Nothing was written.
+    TooLarge,
+    /// The named thing is not there.
+    NotFound,
+    /// A concurrent commit got in the way; try again. Nothing was written.
+    Conflict,
+    /// Another process holds the store; try again later or open it read-only.
+    Busy,
+    /// The store, or its file system, takes no writes; reads go on.
+    ReadOnly,
+    /// The disk is full; the write did not happen, reads go on.
+    StorageFull,
+    /// A sync failed while this write was in flight: it may or may not be there after a reopen.
+    OutcomeUnknown,
+    /// Stored bytes are wrong; the error names file and offset. Verify, repair or restore.
+    Corrupt,
+    /// The files are of a newer format, or need a feature that this version lacks; upgrade.
+    Unsupported,
+    /// A file went away under a reader; refresh the view and try again.
+    Stale,
+    /// The store was closed.
+    Closed,
+    /// Any other failure of the operating system.
+    Io,
+}
+
+impl ErrorKind {
+    /// A stable, lower-case name for logs and wire formats.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::InvalidInput => "invalid_input",
+            ErrorKind::TooLarge => "too_large",
+            ErrorKind::NotFound => "not_found",
+            ErrorKind::Conflict => "conflict",
+            ErrorKind::Busy => "busy",
+            ErrorKind::ReadOnly => "read_only",
+            ErrorKind::StorageFull => "storage_full",
+            ErrorKind::OutcomeUnknown => "outcome_unknown",
+            ErrorKind::Corrupt => "corrupt",
+            ErrorKind::Unsupported => "unsupported",
+            ErrorKind::Stale => "stale",
+            ErrorKind::Closed => "closed",
+            ErrorKind::Io => "io",
+        }
+    }
+}
+
+/// An error. Cheap to clone, since one failed sync fails every commit that waited for it.
+#[derive(Clone)]
+pub struct Error {
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    path: Option<PathBuf>,
+    offset: Option<u64>,
+    source: Option<Arc<io::Error>>,
+}
+
+impl Error {
+    /// An error of `kind` with a sentence for a human.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { inner: Arc::new(Inner { kind, message, path: None, offset: None, source: None }) }
+    }
+
+    /// The input is wrong.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    /// Bytes of `path` at `offset` are not what was written.
+    pub fn corrupt(path: impl AsRef<Path>, offset: u64, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Corrupt, message).at(path).at_offset(offset)
+    }
+
+    /// A failed call of the operating system on `path`; the kind follows from the cause.
+    pub fn io(action: &str, path: impl AsRef<Path>, source: io::Error) -> Self {
+        let kind = match source.kind() {
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => ErrorKind::ReadOnly,
+            _ => ErrorKind::Io,
+        };
+        let inner = Inner {
+            kind,
+            message: format!("cannot {action}"),
+            path: Some(path.as_ref().to_owned()),
+            offset: None,
+            source: Some(Arc::new(source)),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The same error, naming the file.
+    #[must_use]
+    pub fn at(self, path: impl AsRef<Path>) -> Self {
+        self.change(|inner| inner.path = Some(path.as_ref().to_owned()))
+    }
+
+    /// The same error, naming the byte.
+    #[must_use]
+    pub fn at_offset(self, offset: u64) -> Self {
+        self.change(|inner| inner.offset = Some(offset))
+    }
+
+    /// The same cause seen by someone who can do something else about it.
+    #[must_use]
+    pub fn as_kind(self, kind: ErrorKind) -> Self {
+        self.change(|inner| inner.kind = kind)
+    }
+
+    /// The same error, its message led by what was being done.
+    #[must_use]
+    pub fn context(self, doing: impl fmt::Display) -> Self {
+        self.change(|inner| inner.message = format!("{doing}: {}", inner.message))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.inner));
+        self
+    }
+
+    /// What the caller can do.
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+
+    /// The sentence for a human, without file and cause.
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// The file concerned.
+    pub fn path(&self) -> Option<&Path> {
+        self.inner.path.as_deref()
+    }
+
+    /// The byte of that file concerned.
+    pub fn offset(&self) -> Option<u64> {
+        self.inner.offset
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.message)?;
+        if let Some(path) = &self.inner.path {
+            write!(f, " ({}", path.display())?;
+            if let Some(offset) = self.inner.offset {
+                write!(f, " at byte {offset}")?;
+            }
+            f.write_str(")")?;
+        }
+        if let Some(source) = &self.inner.source {
+            write!(f, ": {source}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.inner.kind)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.inner.source.as_deref().map(|source| source as _)
+    }
+}
