@@ -24,7 +24,7 @@ pub const HEADER_BYTES: usize = 16;
 pub const ALIGNMENT: usize = 8;
 
 const CRC_BYTES: usize = 4;
-const _: () = assert!(HEADER_BYTES % ALIGNMENT == 0);
+const _: () = assert!(HEADER_BYTES.is_multiple_of(ALIGNMENT));
 
 /// What a log's checksums cover besides the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

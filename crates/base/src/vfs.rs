@@ -117,7 +117,8 @@ pub trait VfsLock: Send + Sync + Debug {
 /// Reads exactly `len` bytes at `offset`; `None` if the file ends earlier. Allocates only what
 /// the file holds.
 pub fn read_exact_at(file: &dyn VfsFile, offset: u64, len: usize) -> Result<Option<Vec<u8>>> {
-    if offset.checked_add(len as u64).is_none_or(|end| end > file.len().unwrap_or(0)) {
+    let end = file.len()?;
+    if offset.checked_add(len as u64).is_none_or(|wanted| wanted > end) {
         return Ok(None);
     }
     let mut bytes = vec![0; len];

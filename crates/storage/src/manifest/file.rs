@@ -1,0 +1,42 @@
+//! A manifest as a file.
+
+use std::path::Path;
+
+use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsFile};
+use codegraph_vector_base::{Error, ErrorKind, Generation, Result, SegmentId, wire};
+
+use super::{Manifest, rules};
+use crate::envelope::{ENVELOPE_BYTES, Envelope, FileKind, read_file, write_file};
+use crate::layout::StoreLayout;
+
+const KIND: FileKind = FileKind { magic: *b"CGVMAN\r\n", name: "manifest", version: 1, features: 0 };
+const NO_SEGMENT: SegmentId = SegmentId(0);
+
+/// Reads the manifest of a generation.
+///
+/// # Errors
+/// `NotFound`; `Corrupt` unless it is whole and obeys the rules; `Unsupported` for a newer format.
+pub fn read(vfs: &dyn Vfs, layout: &StoreLayout, generation: Generation) -> Result<Manifest> {
+    let path = layout.manifest_path(generation);
+    read_open(&*vfs.open(&path, OpenMode::Read)?, &path, generation)
+}
+
+/// As [`read`], of the open file.
+pub(super) fn read_open(file: &dyn VfsFile, path: &Path, generation: Generation) -> Result<Manifest> {
+    let (envelope, _, body) = read_file(file, path, &KIND)?;
+    let at_body = |error: Error| error.as_kind(ErrorKind::Corrupt).at(path).at_offset(ENVELOPE_BYTES as u64);
+    let manifest: Manifest = wire::decode(&body).map_err(at_body)?;
+    envelope.expect(manifest.store_id, NO_SEGMENT, generation, path)?;
+    if manifest.generation != generation {
+        return Err(at_body(Error::invalid("the manifest is of another generation than its header")));
+    }
+    rules::check(&manifest).map_err(at_body)?;
+    Ok(manifest)
+}
+
+/// Lets a manifest, which obeys the rules, appear complete and durable.
+pub(super) fn write(vfs: &dyn Vfs, path: &Path, manifest: &Manifest) -> Result<()> {
+    let body = wire::encode(manifest).map_err(|error| error.at(path))?;
+    let envelope = Envelope::around(manifest.store_id, NO_SEGMENT, manifest.generation, &body);
+    write_file(vfs, path, &KIND, &envelope, &body).map(|_| ())
+}

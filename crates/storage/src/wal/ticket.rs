@@ -1,0 +1,89 @@
+//! What a caller holds while its record is on the way to the disk.
+
+use std::fmt;
+
+use codegraph_vector_base::Result;
+use parking_lot::{Condvar, Mutex};
+
+/// How a record got into the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Whether the record was synced before this was said.
+    pub durable: bool,
+}
+
+/// A claim on the outcome of one record.
+#[derive(Debug, Default)]
+pub struct Ticket {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    outcome: Option<Result<Committed>>,
+    /// Someone has to lead the next group, and this ticket's holder was asked.
+    poked: bool,
+    callback: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("outcome", &self.outcome).field("poked", &self.poked).finish_non_exhaustive()
+    }
+}
+
+impl Ticket {
+    /// The outcome, if it is known.
+    pub fn outcome(&self) -> Option<Result<Committed>> {
+        self.state.lock().outcome.clone()
+    }
+
+    pub(super) fn complete(&self, outcome: Result<Committed>) {
+        self.change(|state| state.outcome = Some(outcome));
+    }
+
+    /// Asks the holder to look again; `false` if it needs no more, so that another is asked.
+    pub(super) fn poke(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.outcome.is_some() {
+            return false;
+        }
+        state.poked = true;
+        self.wake(&mut state);
+        true
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        self.wake(&mut state);
+    }
+
+    fn wake(&self, state: &mut State) {
+        self.changed.notify_all();
+        if let Some(callback) = state.callback.take() {
+            callback();
+        }
+    }
+
+    /// Sleeps until the outcome is known or the holder is poked.
+    pub(super) fn park(&self) {
+        let mut state = self.state.lock();
+        while state.outcome.is_none() && !state.poked {
+            self.changed.wait(&mut state);
+        }
+        state.poked = false;
+    }
+
+    /// The same without sleeping: `callback` runs at that moment, at once if it has come.
+    pub(super) fn on_change(&self, callback: Box<dyn FnOnce() + Send>) {
+        let mut state = self.state.lock();
+        if state.outcome.is_some() || state.poked {
+            state.poked = false;
+            callback();
+        } else {
+            state.callback = Some(callback);
+        }
+    }
+}

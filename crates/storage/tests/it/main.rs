@@ -1,0 +1,6 @@
+//! Integration tests of the storage crate, in one binary so that linking stays quick.
+
+mod damage;
+mod durability;
+mod golden;
+mod sample;
