@@ -41,7 +41,7 @@ pub struct DeathFileRef {
 /// Lets the deaths of `segment` appear at `path`, complete and durable. Memory: 12 bytes a death.
 ///
 /// # Errors
-/// `InvalidInput` unless ordinals rise strictly; what the file system says.
+/// `InvalidInput`, with nothing written, unless ordinals rise strictly; what the file system says.
 pub fn write_deaths(
     vfs: &dyn Vfs,
     path: &Path,
@@ -53,13 +53,13 @@ pub fn write_deaths(
     if !deaths.is_sorted_by(|before, after| before.0 < after.0) {
         return Err(Error::invalid("deaths must come in strictly rising row order").at(path));
     }
+    let count = u32::try_from(deaths.len()).map_err(|_| Error::invalid("more deaths than rows").at(path))?;
     let mut body = Vec::with_capacity(COUNT_BYTES + deaths.len() * ENTRY_BYTES);
     body.extend_from_slice(&(deaths.len() as u64).to_le_bytes());
     deaths.iter().for_each(|(ordinal, _)| body.extend_from_slice(&ordinal.to_le_bytes()));
     deaths.iter().for_each(|(_, seqno)| body.extend_from_slice(&seqno.0.to_le_bytes()));
     let envelope = Envelope::around(store, segment, generation, &body);
     let crc = write_file(vfs, path, &KIND, &envelope, &body)?;
-    let count = u32::try_from(deaths.len()).map_err(|_| Error::invalid("more deaths than rows").at(path))?;
     Ok(DeathFileRef { generation, file_bytes: ENVELOPE_BYTES as u64 + envelope.body_bytes, crc, count })
 }
 
@@ -83,7 +83,7 @@ pub fn read_deaths(
         return Err(Error::corrupt(path, len.min(expected.file_bytes), what));
     }
     let (envelope, crc, body) = read_file(&*file, path, &KIND)?;
-    envelope.expect(store, segment, expected.generation, path)?;
+    envelope.check_identity(store, segment, expected.generation, path)?;
     if crc != expected.crc {
         return Err(Error::corrupt(path, 0, "this is not the death file that the manifest means"));
     }

@@ -121,7 +121,7 @@ impl Envelope {
     ///
     /// # Errors
     /// `Corrupt` if it is of another store, segment or generation.
-    pub(crate) fn expect(
+    pub(crate) fn check_identity(
         &self,
         store: StoreId,
         segment: SegmentId,

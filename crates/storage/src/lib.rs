@@ -6,6 +6,25 @@
 //! - a newer format is refused as such, never taken for damage, and never passed over.
 //!
 //! It does not look into a section of a segment, nor into a record of the log: those are the engine's.
+//!
+//! ```
+//! use codegraph_vector_base::{SegmentId, StoreId, vfs::RealVfs};
+//! use codegraph_vector_storage::{SectionKind, SegmentFile, SegmentWriter, StoreLayout};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let layout = StoreLayout::new(folder.path().join("store"));
+//! layout.create_dirs(&RealVfs)?;
+//! let (store, id) = (StoreId([1; 16]), SegmentId(1));
+//!
+//! let mut writer = SegmentWriter::create(&RealVfs, &layout, store, id)?;
+//! writer.section(SectionKind(1), b"rows")?;
+//! let file_ref = writer.finish()?; // For the manifest: without it the file is not opened.
+//!
+//! let file = SegmentFile::open(&RealVfs, &layout.segment_path(id), store, id, &file_ref)?;
+//! let section = file.section(SectionKind(1)).expect("was written");
+//! assert_eq!(section.bytes(1..3)?, b"ow");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod deaths;
 mod envelope;

@@ -26,7 +26,7 @@ pub(super) fn read_open(file: &dyn VfsFile, path: &Path, generation: Generation)
     let (envelope, _, body) = read_file(file, path, &KIND)?;
     let at_body = |error: Error| error.as_kind(ErrorKind::Corrupt).at(path).at_offset(ENVELOPE_BYTES as u64);
     let manifest: Manifest = wire::decode(&body).map_err(at_body)?;
-    envelope.expect(manifest.store_id, NO_SEGMENT, generation, path)?;
+    envelope.check_identity(manifest.store_id, NO_SEGMENT, generation, path)?;
     if manifest.generation != generation {
         return Err(at_body(Error::invalid("the manifest is of another generation than its header")));
     }

@@ -134,7 +134,7 @@ impl Trailer {
 /// # Errors
 /// `Corrupt`, `Unsupported`.
 pub(super) fn check_header(bytes: &[u8], store: StoreId, id: SegmentId, path: &Path) -> Result<()> {
-    Envelope::decode(&KIND, bytes, path)?.expect(store, id, Generation(0), path)
+    Envelope::decode(&KIND, bytes, path)?.check_identity(store, id, Generation(0), path)
 }
 
 /// Checksum of header, block checksums and section table.

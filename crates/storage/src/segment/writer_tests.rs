@@ -24,8 +24,7 @@ fn calls_of(sim: &SimVfs, wanted: fn(Op) -> bool, work: impl FnOnce()) -> Vec<Ca
     }));
     work();
     sim.clear_observer();
-    let calls = seen.lock().expect("unpoisoned").clone();
-    calls
+    std::mem::take(&mut *seen.lock().expect("unpoisoned"))
 }
 
 fn fail(sim: &SimVfs, op: Op, fault: Fault) {

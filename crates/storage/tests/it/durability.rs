@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use codegraph_vector_base::vfs::TEMPORARY_SUFFIX;
+use codegraph_vector_base::vfs::{TEMPORARY_SUFFIX, Vfs};
 use codegraph_vector_base::{ErrorKind, SegmentId};
 use codegraph_vector_storage::manifest::{self, Manifest, SegmentRef};
-use codegraph_vector_storage::{SegmentFile, read_deaths};
+use codegraph_vector_storage::{SegmentFile, StoreLayout, read_deaths};
 use codegraph_vector_testkit::{Action, Call, CrashStyle, Fault, Lies, Op, Rng, SimVfs};
 
 use crate::sample;
@@ -33,8 +33,7 @@ fn changes(sim: &SimVfs, work: impl FnOnce(&SimVfs)) -> Vec<Call> {
     }));
     work(sim);
     sim.clear_observer();
-    let calls = seen.lock().expect("unpoisoned").clone();
-    calls
+    std::mem::take(&mut *seen.lock().expect("unpoisoned"))
 }
 
 /// Writes go to a temporary name and end with a sync of it; then the rename, then the folder's sync, and nothing else.
@@ -72,11 +71,14 @@ fn each_kind_of_file_is_synced_before_it_is_named_and_its_name_after() {
 #[test]
 fn a_new_store_s_folders_are_durable() {
     let sim = SimVfs::new(1);
-    sample::layout().create_dirs(&sim).expect("folders");
-    manifest::install(&sim, &sample::layout(), None, &sample::manifest()).expect("created");
+    let layout = StoreLayout::new("/deep/down/store");
+    layout.create_dirs(&sim).expect("folders");
+    manifest::install(&sim, &layout, None, &sample::manifest()).expect("created");
     let after = sim.crash(&mut Rng::new(1), CrashStyle::LoseUnsynced);
-    assert!(manifest::load_newest(&after, &sample::layout()).is_ok());
-    sample::segment(&after, &sample::small_sections());
+    assert!(manifest::load_newest(&after, &layout).is_ok());
+    for folder in [layout.wal_dir(), layout.segments_dir()] {
+        assert_eq!(after.list(&folder).ok(), Some(vec![]));
+    }
 }
 
 /// A flush as the engine does it: segment, deaths, manifest.

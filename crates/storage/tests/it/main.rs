@@ -3,4 +3,5 @@
 mod damage;
 mod durability;
 mod golden;
+mod real_disk;
 mod sample;
