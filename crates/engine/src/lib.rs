@@ -1,1 +1,52 @@
-//! (in the making)
+//! CodeGraph Vector: the persistent vector store for code graphs.
+//!
+//! A *store* is a folder of nodes (functions, types, modules) with their embeddings and metadata.
+//! It is embedded like SQLite. What always holds:
+//!
+//! - an acknowledged write is on the disk, whole, and survives a power cut at any moment;
+//! - nothing is ever read that a power cut could take back;
+//! - a batch, and the replacement of a path, happen as a whole or not at all;
+//! - damaged bytes are an error that names file and offset, never a wrong answer.
+//!
+//! Start at [`PersistentVectorStore`].
+
+#[cfg(target_endian = "big")]
+compile_error!("the files of a store are little-endian and used in place");
+
+mod cache;
+mod deaths;
+mod filter;
+mod job;
+mod memtable;
+mod node;
+mod options;
+mod persistent;
+mod pool;
+mod record;
+mod row_locks;
+mod rows;
+mod segment;
+mod store;
+mod version;
+
+pub use codegraph_vector_ann::{Metric, UnknownMetric};
+pub use codegraph_vector_base::{
+    Clock, Error, ErrorKind, Lsn, NodeId, Random, Result, RowChecksum, RowChecksumSum, SeqNo, StoreId, vfs,
+};
+pub use codegraph_vector_storage::BadBlock;
+pub use codegraph_vector_storage::wal::{Cut, LogStatistics};
+
+pub use filter::Filter;
+pub use job::Job;
+pub use node::{
+    AttributeValue, CodeNode, NodeMetadata, node_id_from_json, node_id_text,
+    node_id_to_json, parse_node_id,
+};
+#[cfg(feature = "test-switches")]
+pub use options::TestSwitches;
+pub use options::{CacheConfig, Durability, EmbedderId, Environment, EvictionPolicy, OpenOptions, Settings};
+pub use persistent::{PersistentVectorStore, StorageHeader};
+pub use store::{
+    CacheStatistics, CommitReceipt, MAX_LIMIT, Match, PendingWrite, RecoveryReport, SearchRequest, SearchResults,
+    Snapshot, StoreStatistics, VectorMetadata, VerifyReport, Write, WriteOutcome,
+};

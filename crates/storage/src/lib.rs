@@ -35,6 +35,7 @@ pub mod wal;
 
 pub use deaths::{DeathFileRef, read_deaths, write_deaths};
 pub use layout::StoreLayout;
+pub use manifest::EmbedderId;
 pub use segment::{
     BLOCK_BYTES, BadBlock, Section, SectionKind, SegmentFile, SegmentFileRef, SegmentWriter, verify_segment,
 };

@@ -9,7 +9,10 @@ use super::{Manifest, rules};
 use crate::envelope::{ENVELOPE_BYTES, Envelope, FileKind, read_file, write_file};
 use crate::layout::StoreLayout;
 
-const KIND: FileKind = FileKind { magic: *b"CGVMAN\r\n", name: "manifest", version: 1, features: 0 };
+/// The version of the manifest's format that this version writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+const KIND: FileKind = FileKind { magic: *b"CGVMAN\r\n", name: "manifest", version: FORMAT_VERSION, features: 0 };
 const NO_SEGMENT: SegmentId = SegmentId(0);
 
 /// Reads the manifest of a generation.

@@ -18,7 +18,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::deaths::DeathFileRef;
 use crate::segment::SegmentFileRef;
 
-pub use file::read;
+pub use file::{FORMAT_VERSION, read};
 pub use rules::{ReferencedFiles, check, check_successor, log_floor, referenced_files};
 pub use store::{Fallback, Loaded, install, load_newest, prune, unreferenced};
 
@@ -97,6 +97,8 @@ pub struct Checkpoint {
 pub struct SegmentRef {
     /// Its id.
     pub id: SegmentId,
+    /// The store that wrote it: another one, if this store is a fork that links it.
+    pub origin: StoreId,
     /// Pins its file.
     pub file: SegmentFileRef,
     /// Rows in it, dead ones included.

@@ -23,6 +23,7 @@ pub(super) fn manifest() -> Manifest {
 pub(super) fn segment(id: u64) -> SegmentRef {
     SegmentRef {
         id: SegmentId(id),
+        origin: codegraph_vector_base::StoreId([7; 16]),
         file: SegmentFileRef { file_bytes: 1000 + id, table_crc: 17 },
         rows: 50,
         checksum_sum: RowChecksumSum(1 << 100),

@@ -61,6 +61,7 @@ pub(crate) fn manifest() -> Manifest {
     };
     let segment = SegmentRef {
         id: ID,
+        origin: STORE,
         file: SegmentFileRef { file_bytes: 123_456, table_crc: 0xDEAD_BEEF },
         rows: ROWS,
         checksum_sum: RowChecksumSum(0x0123_4567_89AB_CDEF_0123_4567_89AB_CDEF),

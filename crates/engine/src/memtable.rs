@@ -1,0 +1,259 @@
+//! Recent commits in memory, until a flush writes them into a segment.
+//!
+//! What always holds:
+//! - rows are only appended; a row lives from its SeqNo to its death's, so a reader with a SeqNo
+//!   sees the same rows for ever;
+//! - rows lie in chunks; a full chunk never changes but for deaths, which are atomics, so readers
+//!   scan it without a lock. Only the open chunk is read under one;
+//! - there is one writer at a time, `apply`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use codegraph_vector_base::{NodeId, RowChecksum, SeqNo};
+use parking_lot::{RwLock, RwLockReadGuard};
+
+use crate::node::NodeMetadata;
+
+/// Rows of a chunk: few enough that a scan of the open one is over in microseconds.
+const CHUNK_ROWS: usize = 256;
+const NO_ROW: u32 = u32::MAX;
+/// What a row costs beside its vector and its metadata, about, in bytes.
+const ROW_OVERHEAD_BYTES: u64 = 320;
+
+/// A row in memory, but for its vector.
+#[derive(Debug)]
+pub(crate) struct MemRow {
+    pub(crate) id: NodeId,
+    pub(crate) seqno: SeqNo,
+    pub(crate) created_us: u64,
+    pub(crate) updated_us: u64,
+    pub(crate) checksum: RowChecksum,
+    pub(crate) metadata: Arc<NodeMetadata>,
+    /// The metadata as it came, so that its checksum stays right.
+    pub(crate) encoded: Box<[u8]>,
+    death: AtomicU64,
+    /// The row of the same id before this one, or `NO_ROW`.
+    previous: u32,
+}
+
+impl MemRow {
+    /// When the row died; [`SeqNo::MAX`] while it lives.
+    pub(crate) fn death(&self) -> SeqNo {
+        SeqNo(self.death.load(Ordering::Acquire))
+    }
+
+    /// Whether a reader at `seqno` sees the row.
+    pub(crate) fn visible_at(&self, seqno: SeqNo) -> bool {
+        self.seqno <= seqno && seqno < self.death()
+    }
+}
+
+/// Up to [`CHUNK_ROWS`] rows.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) rows: Vec<MemRow>,
+    /// Row-major, rows × dimension.
+    pub(crate) vectors: Vec<f32>,
+    pub(crate) norms: Vec<f32>,
+}
+
+impl Chunk {
+    /// The vector of the row at `at`.
+    pub(crate) fn vector(&self, at: usize) -> &[f32] {
+        let dimension = self.vectors.len() / self.rows.len();
+        &self.vectors[at * dimension..][..dimension]
+    }
+}
+
+/// A row that `apply` puts.
+#[derive(Debug)]
+pub(crate) struct PutRow<'a> {
+    pub(crate) id: NodeId,
+    pub(crate) seqno: SeqNo,
+    pub(crate) created_us: u64,
+    pub(crate) updated_us: u64,
+    pub(crate) norm: f32,
+    pub(crate) checksum: RowChecksum,
+    /// Little-endian f32.
+    pub(crate) vector: &'a [u8],
+    pub(crate) metadata: NodeMetadata,
+    pub(crate) encoded: &'a [u8],
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Memtable {
+    inner: RwLock<Inner>,
+    bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    full: Vec<Arc<Chunk>>,
+    open: Chunk,
+    latest: HashMap<NodeId, u32>,
+    paths: HashMap<String, Vec<u32>>,
+}
+
+impl Inner {
+    fn rows(&self) -> usize {
+        self.full.len() * CHUNK_ROWS + self.open.rows.len()
+    }
+
+    fn chunk(&self, row: u32) -> (&Chunk, usize) {
+        let (chunk, at) = (row as usize / CHUNK_ROWS, row as usize % CHUNK_ROWS);
+        (self.full.get(chunk).map_or(&self.open, |chunk| chunk), at)
+    }
+
+    fn row(&self, row: u32) -> &MemRow {
+        let (chunk, at) = self.chunk(row);
+        &chunk.rows[at]
+    }
+}
+
+impl Memtable {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self { inner: RwLock::default(), bytes: AtomicU64::new(0) }
+    }
+
+    /// Memory used, about, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Rows put, dead ones included.
+    pub(crate) fn rows(&self) -> usize {
+        self.inner.read().rows()
+    }
+
+    /// Marks the live row of `id` dead from `seqno` on; `false` if there is none here.
+    pub(crate) fn kill(&self, id: NodeId, seqno: SeqNo) -> Option<RowChecksum> {
+        let inner = self.inner.read();
+        let row = inner.row(*inner.latest.get(&id)?);
+        if row.death() != SeqNo::MAX {
+            return None;
+        }
+        row.death.store(seqno.0, Ordering::Release);
+        Some(row.checksum)
+    }
+
+    /// Appends rows. The caller has killed what they replace, so this can't have a live one.
+    pub(crate) fn put<'a>(&self, rows: impl Iterator<Item = PutRow<'a>>) {
+        let mut inner = self.inner.write();
+        let mut bytes = 0;
+        for put in rows {
+            bytes += put.vector.len() as u64 + 3 * put.encoded.len() as u64 + ROW_OVERHEAD_BYTES;
+            inner.put(put);
+        }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The row of `id` that a reader at `seqno` sees, given to `read` with its vector and norm.
+    pub(crate) fn get<R>(&self, id: NodeId, seqno: SeqNo, read: impl FnOnce(&MemRow, &[f32], f32) -> R) -> Option<R> {
+        let inner = self.inner.read();
+        let mut at = *inner.latest.get(&id)?;
+        while at != NO_ROW {
+            let (chunk, place) = inner.chunk(at);
+            let row = &chunk.rows[place];
+            if row.visible_at(seqno) {
+                return Some(read(row, chunk.vector(place), chunk.norms[place]));
+            }
+            at = row.previous;
+        }
+        None
+    }
+
+    /// Ids of the rows under `path` that a reader at `seqno` sees, in no order.
+    pub(crate) fn ids_of_path(&self, path: &str, seqno: SeqNo) -> Vec<NodeId> {
+        let inner = self.inner.read();
+        let rows = inner.paths.get(path).map_or(&[][..], Vec::as_slice);
+        rows.iter().map(|row| inner.row(*row)).filter(|row| row.visible_at(seqno)).map(|row| row.id).collect()
+    }
+
+    /// All rows of a memtable that takes no more, chunk by chunk.
+    pub(crate) fn chunks(&self) -> Vec<Arc<Chunk>> {
+        let mut inner = self.inner.write();
+        if !inner.open.rows.is_empty() {
+            let open = std::mem::take(&mut inner.open);
+            inner.full.push(Arc::new(open));
+        }
+        inner.full.clone()
+    }
+
+    /// Rows that were live at `seqno` and died later, with their deaths.
+    pub(crate) fn deaths_after(&self, seqno: SeqNo) -> Vec<(NodeId, SeqNo)> {
+        let inner = self.inner.read();
+        let rows = inner.full.iter().flat_map(|chunk| &chunk.rows).chain(&inner.open.rows);
+        let died = rows.filter(|row| row.visible_at(seqno) && row.death() != SeqNo::MAX);
+        died.map(|row| (row.id, row.death())).collect()
+    }
+
+    /// Everything, for reading chunk by chunk.
+    pub(crate) fn view(&self) -> View<'_> {
+        let inner = self.inner.read();
+        View { full: inner.full.clone(), inner }
+    }
+}
+
+impl Inner {
+    fn put(&mut self, put: PutRow<'_>) {
+        let at = self.rows() as u32;
+        let previous = self.latest.insert(put.id, at).unwrap_or(NO_ROW);
+        if let Some(path) = &put.metadata.path {
+            match self.paths.get_mut(path.as_str()) {
+                Some(rows) => rows.push(at),
+                None => {
+                    self.paths.insert(path.clone(), vec![at]);
+                }
+            }
+        }
+        let values = put.vector.as_chunks::<4>().0;
+        if self.open.rows.is_empty() {
+            self.open.rows.reserve_exact(CHUNK_ROWS);
+            self.open.norms.reserve_exact(CHUNK_ROWS);
+            self.open.vectors.reserve_exact(CHUNK_ROWS * values.len());
+        }
+        self.open.vectors.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
+        self.open.norms.push(put.norm);
+        self.open.rows.push(MemRow {
+            id: put.id,
+            seqno: put.seqno,
+            created_us: put.created_us,
+            updated_us: put.updated_us,
+            checksum: put.checksum,
+            metadata: Arc::new(put.metadata),
+            encoded: put.encoded.into(),
+            death: AtomicU64::new(SeqNo::MAX.0),
+            previous,
+        });
+        if self.open.rows.len() == CHUNK_ROWS {
+            self.full.push(Arc::new(std::mem::take(&mut self.open)));
+        }
+    }
+}
+
+/// A moment of a memtable. Rows put later are not in it; holding it holds writers up, so scans
+/// read the open chunk first and then [`View::into_full`].
+pub(crate) struct View<'a> {
+    full: Vec<Arc<Chunk>>,
+    inner: RwLockReadGuard<'a, Inner>,
+}
+
+impl View<'_> {
+    /// The chunk that is still being filled.
+    pub(crate) fn open(&self) -> &Chunk {
+        &self.inner.open
+    }
+
+    /// The full chunks, in order, without holding anyone up.
+    pub(crate) fn into_full(self) -> Vec<Arc<Chunk>> {
+        self.full
+    }
+}
+
+#[cfg(test)]
+#[path = "memtable_tests.rs"]
+mod tests;

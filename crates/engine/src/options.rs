@@ -1,0 +1,265 @@
+//! How a store is opened, and what may be changed while it is open.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use codegraph_vector_ann::Metric;
+use codegraph_vector_base::vfs::{RealVfs, Vfs};
+use codegraph_vector_base::{Clock, Error, Random, Result, SystemClock, SystemRandom};
+pub use codegraph_vector_storage::EmbedderId;
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// After its record was synced; one sync serves all commits that wait.
+    Sync,
+    /// At once; synced within so many milliseconds. Receipts say `durable: false`.
+    Interval(u64),
+    /// At once; synced by flushes and by closing only. Receipts say `durable: false`.
+    None,
+}
+
+/// Which block leaves a full cache first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvictionPolicy {
+    /// Seldom used and not used lately: scans do not push out what is used often (TinyLFU).
+    TinyLfu,
+    /// Not used for the longest time.
+    Lru,
+}
+
+/// The block cache and the open-file cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Bytes of decompressed metadata blocks kept.
+    pub budget_bytes: u64,
+    /// Which goes first.
+    pub policy: EvictionPolicy,
+    /// Segment files kept open for reading blocks. Maps do not count: they hold no descriptor.
+    pub max_open_files: u64,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { budget_bytes: 32 << 20, policy: EvictionPolicy::TinyLfu, max_open_files: 64 }
+    }
+}
+
+/// Settings that may change at run time, by `configure`; they are kept in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// When a write is acknowledged.
+    pub durability: Durability,
+    /// A memtable of this many bytes is flushed into a segment.
+    pub memtable_bytes: u64,
+    /// Full memtables that may wait for a flush before writers wait for it too.
+    pub max_frozen_memtables: usize,
+    /// A log file of this many bytes is followed by another.
+    pub max_wal_file_bytes: u64,
+    /// Most bytes of one commit in the log.
+    pub max_batch_bytes: u64,
+    /// Segments of about the same size that are merged into one.
+    pub merge_fanout: usize,
+    /// A segment with this share of dead rows is rewritten, in percent.
+    pub merge_dead_percent: u64,
+    /// Whether flushes and merges run by themselves, in the background.
+    pub background: bool,
+    /// Caches.
+    pub cache: CacheConfig,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Sync,
+            memtable_bytes: 64 << 20,
+            max_frozen_memtables: 2,
+            max_wal_file_bytes: 64 << 20,
+            max_batch_bytes: 256 << 20,
+            merge_fanout: 4,
+            merge_dead_percent: 30,
+            background: true,
+            cache: CacheConfig::default(),
+        }
+    }
+}
+
+/// Names and texts of settings, as the manifest keeps them.
+type Pairs = Vec<(String, String)>;
+
+impl Settings {
+    /// Refuses what cannot work.
+    pub(crate) fn check(&self) -> Result<()> {
+        let at_least = |name: &str, value: u64, least: u64| {
+            if value < least { Err(Error::invalid(format!("{name} is {value}, and must be at least {least}"))) } else { Ok(()) }
+        };
+        at_least("memtable_bytes", self.memtable_bytes, 4 << 10)?;
+        at_least("max_frozen_memtables", self.max_frozen_memtables as u64, 1)?;
+        at_least("max_wal_file_bytes", self.max_wal_file_bytes, 4 << 10)?;
+        at_least("max_batch_bytes", self.max_batch_bytes, 4 << 10)?;
+        at_least("merge_fanout", self.merge_fanout as u64, 2)?;
+        at_least("merge_dead_percent", self.merge_dead_percent, 1)?;
+        at_least("cache.max_open_files", self.cache.max_open_files, 1)
+    }
+
+    pub(crate) fn to_pairs(&self) -> Pairs {
+        let durability = match self.durability {
+            Durability::Sync => "sync".to_owned(),
+            Durability::Interval(ms) => format!("interval:{ms}"),
+            Durability::None => "none".to_owned(),
+        };
+        let policy = match self.cache.policy {
+            EvictionPolicy::TinyLfu => "tiny_lfu",
+            EvictionPolicy::Lru => "lru",
+        };
+        [
+            ("durability", durability),
+            ("memtable_bytes", self.memtable_bytes.to_string()),
+            ("max_frozen_memtables", self.max_frozen_memtables.to_string()),
+            ("max_wal_file_bytes", self.max_wal_file_bytes.to_string()),
+            ("max_batch_bytes", self.max_batch_bytes.to_string()),
+            ("merge_fanout", self.merge_fanout.to_string()),
+            ("merge_dead_percent", self.merge_dead_percent.to_string()),
+            ("background", self.background.to_string()),
+            ("cache.budget_bytes", self.cache.budget_bytes.to_string()),
+            ("cache.policy", policy.to_owned()),
+            ("cache.max_open_files", self.cache.max_open_files.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// The settings that `pairs` say, over `self`. A name that this version does not know is left
+    /// alone: a newer version may have set it.
+    pub(crate) fn with_pairs(mut self, pairs: &Pairs) -> Result<Self> {
+        for (name, value) in pairs {
+            let bad = || Error::invalid(format!("the setting {name} cannot be {value:?}"));
+            let number = || value.parse::<u64>().map_err(|_| bad());
+            match name.as_str() {
+                "durability" => self.durability = parse_durability(value).ok_or_else(bad)?,
+                "memtable_bytes" => self.memtable_bytes = number()?,
+                "max_frozen_memtables" => self.max_frozen_memtables = number()? as usize,
+                "max_wal_file_bytes" => self.max_wal_file_bytes = number()?,
+                "max_batch_bytes" => self.max_batch_bytes = number()?,
+                "merge_fanout" => self.merge_fanout = number()? as usize,
+                "merge_dead_percent" => self.merge_dead_percent = number()?,
+                "background" => self.background = value.parse().map_err(|_| bad())?,
+                "cache.budget_bytes" => self.cache.budget_bytes = number()?,
+                "cache.policy" if value == "lru" => self.cache.policy = EvictionPolicy::Lru,
+                "cache.policy" if value == "tiny_lfu" => self.cache.policy = EvictionPolicy::TinyLfu,
+                "cache.policy" => return Err(bad()),
+                "cache.max_open_files" => self.cache.max_open_files = number()?,
+                _ => {}
+            }
+        }
+        self.check()?;
+        Ok(self)
+    }
+}
+
+fn parse_durability(text: &str) -> Option<Durability> {
+    match text {
+        "sync" => Some(Durability::Sync),
+        "none" => Some(Durability::None),
+        _ => text.strip_prefix("interval:")?.parse().ok().map(Durability::Interval),
+    }
+}
+
+/// The outside world as a store sees it. A simulation brings its own.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Files.
+    pub vfs: Arc<dyn Vfs>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for store ids.
+    pub random: Arc<dyn Random>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self { vfs: Arc::new(RealVfs), clock: Arc::new(SystemClock::new()), random: Arc::new(SystemRandom) }
+    }
+}
+
+/// How a store is opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Dimension of the vectors: needed to create a store; checked against an existing one if given.
+    pub dimension: Option<usize>,
+    /// How vectors are compared (cosine unless said): recorded at creation, checked later if given.
+    pub metric: Option<Metric>,
+    /// What made the vectors: recorded at the first time it is given, checked later if given.
+    pub embedder: Option<EmbedderId>,
+    /// Refuses to create a store where there is none.
+    pub must_exist: bool,
+    /// Opens for reading only, beside whoever writes: takes no lock, writes nothing.
+    pub read_only: bool,
+    /// Settings for this opening; `None` takes those kept in the store.
+    pub settings: Option<Settings>,
+    /// Where backups go.
+    pub backups: Option<PathBuf>,
+    /// The outside world.
+    pub environment: Environment,
+    /// Parts switched off to prove that their loss is noticed.
+    #[cfg(feature = "test-switches")]
+    pub switches: TestSwitches,
+}
+
+/// Parts of the engine's safety that a test switches off to prove that the crash simulation
+/// notices. Not compiled into anything that ships.
+#[cfg(feature = "test-switches")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TestSwitches {
+    /// Checksums of the log are not looked at.
+    pub ignore_crc: bool,
+    /// Row locks are freed when a commit is enqueued, not when it is visible.
+    pub free_locks_early: bool,
+    /// A log's unproven tail is served without having been rewritten.
+    pub keep_tail: bool,
+}
+
+impl OpenOptions {
+    /// Whether a part is switched off by a test.
+    #[cfg(not(feature = "test-switches"))]
+    pub(crate) fn switches(&self) -> Switches {
+        Switches::default()
+    }
+
+    /// Whether a part is switched off by a test.
+    #[cfg(feature = "test-switches")]
+    pub(crate) fn switches(&self) -> Switches {
+        let TestSwitches { ignore_crc, free_locks_early, keep_tail } = self.switches;
+        Switches { ignore_crc, free_locks_early, keep_tail }
+    }
+}
+
+/// [`TestSwitches`] as the engine asks for them: all off outside of tests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Switches {
+    pub(crate) ignore_crc: bool,
+    pub(crate) free_locks_early: bool,
+    pub(crate) keep_tail: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_their_text_form() {
+        let settings = Settings {
+            durability: Durability::Interval(20),
+            background: false,
+            cache: CacheConfig { policy: EvictionPolicy::Lru, ..CacheConfig::default() },
+            ..Settings::default()
+        };
+        assert_eq!(Settings::default().with_pairs(&settings.to_pairs()).unwrap(), settings);
+    }
+
+    #[test]
+    fn a_bad_setting_is_named() {
+        let error = Settings::default().with_pairs(&vec![("merge_fanout".into(), "1".into())]).unwrap_err();
+        assert!(error.message().contains("merge_fanout"), "{error}");
+    }
+}

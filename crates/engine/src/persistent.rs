@@ -1,0 +1,278 @@
+//! The facade: [`PersistentVectorStore`], a handle on an open store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use codegraph_vector_ann::Metric;
+use codegraph_vector_base::{ErrorKind, NodeId, Result, SeqNo, StoreId};
+
+use crate::filter::Filter;
+use crate::job::Job;
+use crate::node::CodeNode;
+use crate::options::{EmbedderId, OpenOptions, Settings};
+use crate::store::core::Core;
+use crate::store::{
+    CommitReceipt, Locking, Match, PendingWrite, RecoveryReport, SearchRequest, SearchResults, Snapshot,
+    StoreStatistics, VectorMetadata, VerifyReport, Write, WriteOutcome,
+};
+
+/// What a store is, as its manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageHeader {
+    /// The store's identity.
+    pub store_id: StoreId,
+    /// Version of the manifest's format.
+    pub format_version: u32,
+    /// The manifest's number.
+    pub generation: u64,
+    /// Dimension of the vectors.
+    pub dimension: usize,
+    /// How vectors are compared.
+    pub metric: Metric,
+    /// What made the vectors, if it was said.
+    pub embedder: Option<EmbedderId>,
+    /// When the store was created, in µs since the Unix epoch.
+    pub created_us: u64,
+    /// The commit up to which everything is in segments.
+    pub checkpoint_seqno: SeqNo,
+    /// Counts restores.
+    pub timeline: u64,
+}
+
+/// A store: one folder of code-graph nodes with their embeddings. Cloning gives another handle on
+/// the same open store; the last one closes it.
+///
+/// ```
+/// # fn main() -> codegraph_vector::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("vectors.db");
+/// use codegraph_vector::{CodeNode, PersistentVectorStore, SearchRequest};
+///
+/// let store = PersistentVectorStore::new(&path, folder.path().join("backups"), 3)?;
+/// let node = CodeNode::new(7, vec![0.1, 0.2, 0.3]).with_path("src/lib.rs").with_name("parse");
+/// let outcome = store.put(node)?;
+/// assert!(outcome.receipt.durable);
+/// let results = store.search(&SearchRequest::new([0.1, 0.2, 0.3], 10))?;
+/// assert_eq!(results.matches[0].node_id, 7);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PersistentVectorStore {
+    core: Arc<Core>,
+    backups: Arc<Path>,
+}
+
+impl std::fmt::Debug for PersistentVectorStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PersistentVectorStore").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+impl PersistentVectorStore {
+    /// Opens the store at `path`, or creates it for vectors of `dimension`, compared by cosine.
+    /// `backups` is where its backups go.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the store there has another dimension, or the folder is something else;
+    /// `Busy` if it is open for writing elsewhere; `Corrupt` if it is damaged where it matters now.
+    pub fn new(path: impl AsRef<Path>, backups: impl AsRef<Path>, dimension: usize) -> Result<Self> {
+        let backups = Some(backups.as_ref().to_owned());
+        Self::open(path, OpenOptions { dimension: Some(dimension), backups, ..OpenOptions::default() })
+    }
+
+    /// Opens, or creates, as the options say.
+    ///
+    /// # Errors
+    /// As [`PersistentVectorStore::new`]; `NotFound` if it must exist and does not.
+    pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
+        let path = path.as_ref();
+        let backups = options.backups.clone().unwrap_or_else(|| default_backups(path));
+        Ok(Self { core: crate::store::open(path.to_owned(), &options)?, backups: backups.into() })
+    }
+
+    /// The store's folder.
+    pub fn path(&self) -> &Path {
+        self.core.layout.root()
+    }
+
+    /// Where its backups go.
+    pub fn backups(&self) -> &Path {
+        &self.backups
+    }
+
+    /// What the store is.
+    pub fn storage_header(&self) -> StorageHeader {
+        let manifests = self.core.manifests.lock();
+        let manifest = &manifests.current;
+        StorageHeader {
+            store_id: manifest.store_id,
+            format_version: codegraph_vector_storage::manifest::FORMAT_VERSION,
+            generation: manifest.generation.0,
+            dimension: self.core.dimension,
+            metric: self.core.metric,
+            embedder: manifest.schema.embedder.clone(),
+            created_us: manifest.created_us,
+            checkpoint_seqno: manifest.checkpoint.seqno,
+            timeline: manifest.timeline,
+        }
+    }
+
+    /// Stores nodes, all or none; a node whose id is there is replaced. Awaiting gives the receipt;
+    /// dropping the future does not take the write back.
+    pub fn store_embeddings(&self, nodes: &[CodeNode]) -> Job<CommitReceipt> {
+        let (store, nodes) = (self.clone(), nodes.to_vec());
+        Job::run(move || Ok(store.put_batch(&nodes)?.receipt))
+    }
+
+    /// The `limit` nodes nearest to `query`, best first, with their metadata.
+    pub fn search_similar(&self, query: &[f32], limit: usize) -> Job<Vec<Match>> {
+        let (store, request) = (self.clone(), SearchRequest::new(query, limit));
+        Job::run(move || Ok(store.search(&request)?.matches))
+    }
+
+    /// Carries out a write and waits until it is acknowledged.
+    ///
+    /// # Errors
+    /// `InvalidInput` and `TooLarge` say what to mend; `StorageFull` and `ReadOnly`, that it did not
+    /// happen; `OutcomeUnknown`, that a sync failed and it may be there after a reopen.
+    pub fn write(&self, write: &Write<'_>) -> Result<WriteOutcome> {
+        self.core.submit(write, Locking::Wait)?.wait()
+    }
+
+    /// Queues a write without waiting for it, nor for nodes that another queued write holds: those
+    /// are a `Conflict`. [`PendingWrite::wait`] acknowledges it.
+    pub fn submit(&self, write: &Write<'_>) -> Result<PendingWrite> {
+        self.core.submit(write, Locking::Try)
+    }
+
+    /// Stores one node; see [`Write::Put`].
+    pub fn put(&self, node: CodeNode) -> Result<WriteOutcome> {
+        self.put_batch(&[node])
+    }
+
+    /// Stores nodes, all or none; see [`Write::Put`].
+    pub fn put_batch(&self, nodes: &[CodeNode]) -> Result<WriteOutcome> {
+        self.write(&Write::Put(nodes))
+    }
+
+    /// Replaces a node's vector and keeps its metadata; `NotFound` if it is missing.
+    pub fn update_vector(&self, id: NodeId, vector: &[f32]) -> Result<WriteOutcome> {
+        self.write(&Write::UpdateVector { id, vector })
+    }
+
+    /// Deletes a node; a missing one deletes 0.
+    pub fn delete(&self, id: NodeId) -> Result<WriteOutcome> {
+        self.delete_batch(&[id])
+    }
+
+    /// Deletes nodes, all or none; missing ones delete nothing.
+    pub fn delete_batch(&self, ids: &[NodeId]) -> Result<WriteOutcome> {
+        self.write(&Write::Delete(ids))
+    }
+
+    /// Deletes the nodes that match.
+    pub fn delete_by_filter(&self, filter: &Filter) -> Result<WriteOutcome> {
+        self.write(&Write::DeleteByFilter(filter))
+    }
+
+    /// Makes exactly `nodes` the ones under `path`, atomically; see [`Write::ReplacePath`].
+    pub fn replace_path(&self, path: &str, nodes: &[CodeNode]) -> Result<WriteOutcome> {
+        self.write(&Write::ReplacePath { path, nodes })
+    }
+
+    /// The store as it is now, for ever.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::open(&self.core)
+    }
+
+    /// A node with its vector, bit for bit as it was given.
+    pub fn get(&self, id: NodeId) -> Result<Option<CodeNode>> {
+        self.read(|snapshot| snapshot.get(id))
+    }
+
+    /// What is kept of a node's vector.
+    pub fn vector_metadata(&self, id: NodeId) -> Result<Option<VectorMetadata>> {
+        self.read(|snapshot| snapshot.vector_metadata(id))
+    }
+
+    /// The nearest nodes, exactly.
+    pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
+        self.read(|snapshot| snapshot.search(request))
+    }
+
+    /// Number of nodes that match.
+    pub fn count(&self, filter: &Filter) -> Result<u64> {
+        self.read(|snapshot| snapshot.count(filter))
+    }
+
+    /// Reads at the present moment; a read-only store whose files were cleared away moves on and
+    /// reads again.
+    fn read<T>(&self, read: impl Fn(&Snapshot) -> Result<T>) -> Result<T> {
+        match read(&self.snapshot()?) {
+            Err(error) if error.kind() == ErrorKind::Stale => {
+                self.refresh()?;
+                read(&self.snapshot()?)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Moves a store that was opened read-only on to the newest durable state.
+    pub fn refresh(&self) -> Result<()> {
+        self.core.refresh()
+    }
+
+    /// Writes everything committed so far into segments. Commits are durable without it; it makes
+    /// the next open quicker and lets the log be trimmed.
+    pub fn flush(&self) -> Result<()> {
+        self.core.flush()
+    }
+
+    /// Merges all segments into one, without dead rows; returns how many were merged.
+    pub fn merge(&self) -> Result<usize> {
+        self.core.merge_all()
+    }
+
+    /// Reads every byte of the store again and lists what is damaged.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.core.verify()
+    }
+
+    /// Numbers about the store.
+    pub fn stats(&self) -> Result<StoreStatistics> {
+        self.core.stats()
+    }
+
+    /// What opening the store found and did.
+    pub fn recovery_report(&self) -> RecoveryReport {
+        self.core.recovery.lock().clone()
+    }
+
+    /// The settings of this moment.
+    pub fn settings(&self) -> Settings {
+        (*self.core.settings()).clone()
+    }
+
+    /// Changes settings, from now on and for later openings.
+    ///
+    /// # Errors
+    /// `InvalidInput` names the setting that cannot be; nothing was changed then.
+    pub fn configure(&self, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        let mut settings = self.settings();
+        change(&mut settings);
+        self.core.configure(settings)
+    }
+
+    /// Commits what is queued and closes the store, for all handles. Dropping the last handle does
+    /// the same, but cannot tell of a failure.
+    pub fn close(&self) -> Result<()> {
+        self.core.close()
+    }
+}
+
+fn default_backups(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".backups");
+    name.into()
+}

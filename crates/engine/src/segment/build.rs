@@ -1,0 +1,102 @@
+//! Writes a segment from rows that come in (path, id) order.
+
+use codegraph_vector_base::vfs::Vfs;
+use codegraph_vector_base::{NodeId, Result, RowChecksumSum, RowOrdinal, SegmentId, SeqNo, StoreId};
+use codegraph_vector_storage::manifest::SegmentRef;
+use codegraph_vector_storage::{SectionKind, SegmentFileRef, SegmentWriter, StoreLayout};
+
+use super::section::kind;
+use crate::node::NodeMetadata;
+use crate::rows::{
+    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, write_columns, write_id_filter, write_id_index, write_ids,
+};
+
+/// A row that goes into a segment. Vector and metadata stay where they are until they are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BuildRow<S> {
+    pub(crate) id: NodeId,
+    pub(crate) columns: RowColumns,
+    /// Where the row comes from.
+    pub(crate) source: S,
+}
+
+/// Where the vectors and metadata of rows are.
+pub(crate) trait RowSource<S> {
+    /// Hands the vector of a row, held against its checksum, to `read`.
+    fn vector(&self, source: S, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()>;
+
+    /// Hands the encoded metadata of a row, held against its checksum, to `read`.
+    fn metadata(&self, source: S, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
+}
+
+/// What a segment is built from.
+pub(crate) struct Plan<'a, S> {
+    pub(crate) vfs: &'a dyn Vfs,
+    pub(crate) layout: &'a StoreLayout,
+    pub(crate) store: StoreId,
+    pub(crate) id: SegmentId,
+    /// The SeqNo at which the rows were read.
+    pub(crate) base_seqno: SeqNo,
+    /// In (path, id) order, at least one.
+    pub(crate) rows: &'a [BuildRow<S>],
+}
+
+/// Writes the segment, complete and durable, and says what the manifest has to know of it.
+pub(crate) fn build<S: Copy>(plan: &Plan<'_, S>, source: &dyn RowSource<S>) -> Result<SegmentRef> {
+    let mut writer = SegmentWriter::create(plan.vfs, plan.layout, plan.store, plan.id)?;
+    let ids: Vec<NodeId> = plan.rows.iter().map(|row| row.id).collect();
+    section(&mut writer, kind::IDS, |sink| write_ids(ids.iter().copied(), sink))?;
+    section(&mut writer, kind::ID_INDEX, |sink| write_id_index(&ids, sink))?;
+    section(&mut writer, kind::ID_FILTER, |sink| write_id_filter(&ids, sink))?;
+    drop(ids);
+    section(&mut writer, kind::ROW_METADATA, |sink| write_columns(plan.rows.iter().map(|row| row.columns), sink))?;
+    writer.begin(kind::VECTORS)?;
+    for row in plan.rows {
+        source.vector(row.source, &mut |vector| writer.write(bytemuck::cast_slice(vector)))?;
+    }
+    writer.end()?;
+    let mut index = PayloadIndexBuilder::new();
+    section(&mut writer, kind::PAYLOAD, |sink| {
+        let mut payload = PayloadWriter::new(sink);
+        for (ordinal, row) in plan.rows.iter().enumerate() {
+            source.metadata(row.source, &mut |encoded| {
+                index.push(ordinal as RowOrdinal, &NodeMetadata::decode(encoded)?)?;
+                payload.push(encoded)
+            })?;
+        }
+        payload.finish().map(|_| ())
+    })?;
+    section(&mut writer, kind::PAYLOAD_INDEX, |sink| index.finish(sink))?;
+    Ok(info(plan, writer.finish()?))
+}
+
+fn section(
+    writer: &mut SegmentWriter<'_>,
+    kind: SectionKind,
+    write: impl FnOnce(&mut Sink<'_>) -> Result<()>,
+) -> Result<()> {
+    writer.begin(kind)?;
+    write(&mut |bytes| writer.write(bytes))?;
+    writer.end()
+}
+
+fn info<S>(plan: &Plan<'_, S>, file: SegmentFileRef) -> SegmentRef {
+    let mut checksum_sum = RowChecksumSum::default();
+    let (mut min_seqno, mut max_seqno) = (SeqNo::MAX, SeqNo(0));
+    for row in plan.rows {
+        checksum_sum += row.columns.checksum;
+        min_seqno = min_seqno.min(row.columns.seqno);
+        max_seqno = max_seqno.max(row.columns.seqno);
+    }
+    SegmentRef {
+        id: plan.id,
+        origin: plan.store,
+        file,
+        rows: plan.rows.len() as u32,
+        checksum_sum,
+        min_seqno,
+        max_seqno,
+        base_seqno: plan.base_seqno,
+        deaths: None,
+    }
+}

@@ -1,0 +1,71 @@
+//! Which sections a segment has, and one of them as bytes to read in place.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use codegraph_vector_base::{Error, Result};
+use codegraph_vector_storage::{SectionKind, SegmentFile};
+
+use crate::rows::SectionBytes;
+
+/// The kinds of sections. A number is never given to anything else.
+pub(crate) mod kind {
+    use codegraph_vector_storage::SectionKind;
+
+    pub(crate) const IDS: SectionKind = SectionKind(1);
+    pub(crate) const ID_INDEX: SectionKind = SectionKind(2);
+    pub(crate) const ID_FILTER: SectionKind = SectionKind(3);
+    pub(crate) const ROW_METADATA: SectionKind = SectionKind(4);
+    pub(crate) const VECTORS: SectionKind = SectionKind(5);
+    pub(crate) const PAYLOAD: SectionKind = SectionKind(6);
+    pub(crate) const PAYLOAD_INDEX: SectionKind = SectionKind(7);
+    // 8 codes, 9 codebooks, 10 index and 11 text are reserved.
+}
+
+/// A section that keeps its file open.
+#[derive(Clone, Debug)]
+pub(crate) struct SectionRef {
+    file: Arc<SegmentFile>,
+    kind: SectionKind,
+}
+
+pub(super) fn missing(file: &SegmentFile, kind: SectionKind) -> Error {
+    Error::corrupt(file.path(), 0, format!("the segment has no section {kind}"))
+}
+
+impl SectionRef {
+    /// The section of that kind.
+    pub(super) fn open(file: &Arc<SegmentFile>, kind: SectionKind) -> Result<Self> {
+        file.section(kind).ok_or_else(|| missing(file, kind))?;
+        Ok(Self { file: file.clone(), kind })
+    }
+
+    /// Bytes in it.
+    pub(super) fn bytes(&self) -> usize {
+        self.file.section(self.kind).map_or(0, |section| section.len())
+    }
+
+    /// Where it begins in the file.
+    pub(super) fn file_offset(&self) -> u64 {
+        self.file.section(self.kind).map_or(0, |section| section.file_offset())
+    }
+
+    /// Bytes of it, verified at first touch.
+    pub(super) fn get_range(&self, range: Range<usize>) -> Result<&[u8]> {
+        self.file.section(self.kind).ok_or_else(|| missing(&self.file, self.kind))?.bytes(range)
+    }
+}
+
+impl SectionBytes for SectionRef {
+    fn len(&self) -> usize {
+        self.bytes()
+    }
+
+    fn get(&self, range: Range<usize>) -> Result<&[u8]> {
+        self.get_range(range)
+    }
+
+    fn corrupt(&self, offset: usize, message: String) -> Error {
+        Error::corrupt(self.file.path(), self.file_offset() + offset as u64, message)
+    }
+}

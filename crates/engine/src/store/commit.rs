@@ -1,0 +1,152 @@
+//! From a prepared write to a commit: numbering, group commit, apply, publish.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use codegraph_vector_base::{Lsn, Result, SeqNo, wire};
+use codegraph_vector_storage::wal::{Committed, GroupEnd, LogHooks, SyncNote, SyncPolicy, Ticket};
+
+use super::apply::{Commit, apply, views};
+use super::core::{Core, Writer};
+use super::ring::{Effects, Ring};
+use crate::options::Durability;
+use crate::record::{CommitHead, KIND_COMMIT, Parts};
+use crate::row_locks::RowGuard;
+use crate::version::Cut;
+
+/// What a write was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitReceipt {
+    /// The commit's place in the order of commits.
+    pub seqno: SeqNo,
+    /// Where its record lies in the log.
+    pub lsn: Lsn,
+    /// Whether it was on the disk before this was said.
+    pub durable: bool,
+}
+
+/// The `assigned` watermark and what goes with it, under the log's lock.
+#[derive(Debug)]
+pub(crate) struct Assigned {
+    pub(crate) seqno: SeqNo,
+    pub(crate) commit_time_us: u64,
+    pub(crate) ring: Ring,
+}
+
+impl Assigned {
+    /// Goes on behind what is applied.
+    pub(crate) fn after(cut: Cut) -> Self {
+        Self { seqno: cut.seqno, commit_time_us: cut.commit_time_us, ring: Ring::after(cut.seqno) }
+    }
+}
+
+/// A commit on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    head: CommitHead,
+    parts: Parts,
+    /// Held until the commit is visible; dropping it frees the rows.
+    _guard: Option<RowGuard>,
+}
+
+/// A commit that was numbered and queued.
+#[derive(Debug)]
+pub(crate) struct Enqueued {
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) seqno: SeqNo,
+    pub(crate) lsn: Lsn,
+}
+
+impl Core {
+    /// Numbers a write and queues it, if `validate` finds no conflict in the recent commits.
+    pub(crate) fn enqueue(
+        &self,
+        parts: Parts,
+        effects: Arc<Effects>,
+        guard: RowGuard,
+        validate: impl FnOnce(&Ring) -> Result<()>,
+    ) -> Result<Enqueued> {
+        let now_us = self.environment.clock.now_us();
+        let guard = (!self.switches.free_locks_early).then_some(guard);
+        let (ticket, (seqno, lsn)) = self.writer()?.log.enqueue(|assigned, group| {
+            validate(&assigned.ring)?;
+            let seqno = assigned.seqno.next();
+            let commit_time_us = now_us.max(assigned.commit_time_us);
+            let head = parts.head(seqno, commit_time_us);
+            let encoded = wire::encode(&head)?;
+            for part in &parts.parts {
+                group.append(part.kind, &[&part.payload]);
+            }
+            let lsn = group.append(KIND_COMMIT, &[&encoded]);
+            (assigned.seqno, assigned.commit_time_us) = (seqno, commit_time_us);
+            assigned.ring.push(seqno, effects);
+            Ok((Pending { head, parts, _guard: guard }, (seqno, lsn)))
+        })?;
+        Ok(Enqueued { ticket, seqno, lsn })
+    }
+
+    /// Waits until a queued commit is acknowledged.
+    pub(crate) fn wait(&self, enqueued: &Enqueued) -> Result<CommitReceipt> {
+        let committed = self.writer()?.log.wait(&enqueued.ticket, self)?;
+        Ok(enqueued.receipt(committed))
+    }
+
+    /// Commits everything that is queued.
+    pub(crate) fn drain(&self) -> Result<()> {
+        self.writer()?.log.drain(self);
+        Ok(())
+    }
+
+    /// Leaves a note of how far the log is durable, for readers in other processes. A note that
+    /// cannot be written only makes them lag.
+    pub(crate) fn leave_note(&self, writer: &Writer, synced_lsn: Lsn) {
+        let epoch = writer.log.appender(|appender| appender.epoch());
+        let note = SyncNote { boot_id: writer.boot_id, synced_lsn, epoch };
+        let _ = note.write(writer.lock.file(), self.store_id);
+    }
+}
+
+impl Enqueued {
+    /// What the caller is told.
+    pub(crate) fn receipt(&self, committed: Committed) -> CommitReceipt {
+        CommitReceipt { seqno: self.seqno, lsn: self.lsn, durable: committed.durable }
+    }
+}
+
+impl LogHooks<Assigned, Pending> for Core {
+    fn sync_policy(&self) -> SyncPolicy {
+        match self.settings.load().durability {
+            Durability::Sync => SyncPolicy::Sync,
+            Durability::Interval(_) | Durability::None => SyncPolicy::WriteOnly,
+        }
+    }
+
+    fn committed(&self, entries: Vec<Pending>, end: GroupEnd) -> Result<()> {
+        let writer = self.writer()?;
+        let mut head = self.head.lock();
+        let version = self.version.load_full();
+        for pending in &entries {
+            let parts = pending.parts.parts.iter().map(|part| (part.kind, &part.payload[..]));
+            let commit = Commit { head: pending.head, parts: views(parts, self.dimension)? };
+            apply(&version, &mut head.totals, &commit)?;
+        }
+        if let Some(last) = entries.last() {
+            let CommitHead { seqno, commit_time_us, .. } = last.head;
+            head.cut = Cut { seqno, lsn: end.lsn, commit_time_us };
+            self.visible.store(seqno.0, Ordering::Release);
+        }
+        drop(head);
+        self.leave_note(writer, end.synced);
+        if end.synced < end.lsn {
+            self.schedule_sync(writer);
+        }
+        Ok(()) // Dropping the entries frees their row locks, now that they are visible.
+    }
+
+    fn failed(&self, assigned: &mut Assigned, entries: Vec<Pending>) {
+        // Times may stay ahead: commit times only have to rise.
+        assigned.seqno = self.visible();
+        assigned.ring.rewind(assigned.seqno);
+        drop(entries);
+    }
+}

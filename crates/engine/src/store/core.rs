@@ -1,0 +1,151 @@
+//! The open store: what its parts share.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use codegraph_vector_ann::Metric;
+use codegraph_vector_base::vfs::VfsLock;
+use codegraph_vector_base::{Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
+use codegraph_vector_storage::StoreLayout;
+use codegraph_vector_storage::manifest::Manifest;
+use codegraph_vector_storage::wal::Log;
+use parking_lot::{Mutex, RwLock};
+
+use super::apply::Totals;
+use super::commit::{Assigned, Pending};
+use super::open::RecoveryReport;
+use crate::cache::Caches;
+use crate::options::{Environment, Settings, Switches};
+use crate::row_locks::RowLocks;
+use crate::segment::Segment;
+use crate::version::{Cut, Version};
+
+/// An open store. Shared by its handles and its background jobs.
+pub(crate) struct Core {
+    /// For jobs that must not keep the store open.
+    pub(crate) this: OnceLock<Weak<Core>>,
+    pub(crate) environment: Environment,
+    pub(crate) layout: StoreLayout,
+    pub(crate) store_id: StoreId,
+    pub(crate) dimension: usize,
+    pub(crate) metric: Metric,
+    pub(crate) settings: ArcSwap<Settings>,
+    pub(crate) switches: Switches,
+    pub(crate) caches: ArcSwap<Caches>,
+    pub(crate) version: ArcSwap<Version>,
+    /// Every commit up to this one is applied, and durable under `Durability::Sync`.
+    pub(crate) visible: AtomicU64,
+    /// What `apply` keeps up; its lock is what makes it the only one.
+    pub(crate) head: Mutex<Head>,
+    pub(crate) writer: Option<Writer>,
+    /// The newest generation and the one before.
+    pub(crate) manifests: Mutex<Manifests>,
+    pub(crate) recovery: Mutex<RecoveryReport>,
+    pub(crate) counters: Counters,
+    pub(crate) closed: AtomicBool,
+}
+
+/// Where `apply` stands.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) cut: Cut,
+    pub(crate) totals: Totals,
+}
+
+/// What only the writing process has.
+pub(crate) struct Writer {
+    pub(crate) log: Log<Assigned, Pending>,
+    pub(crate) lock: Box<dyn VfsLock>,
+    pub(crate) boot_id: u128,
+    pub(crate) row_locks: Arc<RowLocks>,
+    /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
+    /// races holds it alone.
+    pub(crate) gate: RwLock<()>,
+    /// One flush at a time.
+    pub(crate) flushing: Mutex<()>,
+    /// One merge at a time.
+    pub(crate) merging: Mutex<()>,
+    pub(crate) next_segment: AtomicU64,
+    /// A flush or merge is queued or running in the background.
+    pub(crate) maintaining: AtomicBool,
+    pub(crate) sync_scheduled: AtomicBool,
+    /// The last failure of work in the background, for `stats`.
+    pub(crate) background_error: Mutex<Option<Error>>,
+}
+
+/// The two newest generations, whose files must stay.
+#[derive(Debug)]
+pub(crate) struct Manifests {
+    pub(crate) current: Manifest,
+    pub(crate) previous: Option<Manifest>,
+    /// Segments that left the version but may still be read through a snapshot.
+    pub(crate) retired: Vec<(SegmentId, Weak<Segment>)>,
+}
+
+/// Counts since the store was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) flushes: AtomicU64,
+    pub(crate) merges: AtomicU64,
+    pub(crate) searches: AtomicU64,
+}
+
+impl Core {
+    /// The settings of this moment.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// The caches of this moment.
+    pub(crate) fn caches(&self) -> Arc<Caches> {
+        self.caches.load_full()
+    }
+
+    /// The last commit that readers see.
+    pub(crate) fn visible(&self) -> SeqNo {
+        SeqNo(self.visible.load(Ordering::Acquire))
+    }
+
+    /// A version and a SeqNo that fit each other: the version holds exactly what was committed up
+    /// to that SeqNo, and maybe more.
+    ///
+    /// Read in this order: were `visible` read first, a flush could drop rows that died after it;
+    /// were the version to change in between, it might lack what became visible meanwhile.
+    pub(crate) fn read_point(&self) -> (Arc<Version>, SeqNo) {
+        loop {
+            let version = self.version.load_full();
+            let seqno = self.visible().max(version.floor);
+            if Arc::ptr_eq(&version, &self.version.load()) {
+                return (version, seqno);
+            }
+        }
+    }
+
+    /// The writing half.
+    ///
+    /// # Errors
+    /// `ReadOnly` in a store that was opened for reading; `Closed` after `close`.
+    pub(crate) fn writer(&self) -> Result<&Writer> {
+        self.check_open()?;
+        self.writer.as_ref().ok_or_else(|| {
+            let message = "this store was opened read-only; open it for writing to change it";
+            Error::new(ErrorKind::ReadOnly, message).at(self.layout.root())
+        })
+    }
+
+    /// Refuses work on a closed store.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "this store was closed").at(self.layout.root()));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; the next open recovers from the log.
+        let _ = self.close();
+    }
+}

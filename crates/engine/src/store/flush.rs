@@ -1,0 +1,204 @@
+//! Flush: a memtable becomes a segment, and the checkpoint moves behind it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use codegraph_vector_base::{Error, ErrorKind, Result, RowOrdinal, SegmentId, SeqNo};
+use codegraph_vector_storage::manifest::{Checkpoint, SegmentRef};
+
+use super::core::{Core, Writer};
+use super::rows::{check_memory, columns_of};
+use crate::memtable::{Chunk, Memtable};
+use crate::rows::row_order;
+use crate::segment::{BuildRow, Plan, RowSource, Segment, build};
+use crate::version::{Cut, Frozen, Version};
+
+/// Live rows of a memtable, by chunk and place.
+struct MemSource {
+    chunks: Vec<Arc<Chunk>>,
+}
+
+#[derive(Clone, Copy)]
+struct MemPlace {
+    chunk: u32,
+    at: u32,
+}
+
+impl RowSource<MemPlace> for MemSource {
+    fn vector(&self, place: MemPlace, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        let chunk = &self.chunks[place.chunk as usize];
+        let vector = chunk.vector(place.at as usize);
+        check_memory(&chunk.rows[place.at as usize], vector)?;
+        read(vector)
+    }
+
+    fn metadata(&self, place: MemPlace, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        read(&self.chunks[place.chunk as usize].rows[place.at as usize].encoded)
+    }
+}
+
+impl MemSource {
+    /// The rows that are live at `seqno`, in the order of a segment.
+    fn live_rows(&self, seqno: SeqNo) -> Vec<BuildRow<MemPlace>> {
+        let mut rows = Vec::new();
+        for (number, chunk) in self.chunks.iter().enumerate() {
+            for (at, row) in chunk.rows.iter().enumerate().filter(|(_, row)| row.visible_at(seqno)) {
+                let source = MemPlace { chunk: number as u32, at: at as u32 };
+                rows.push(BuildRow { id: row.id, columns: columns_of(row, chunk.norms[at]), source });
+            }
+        }
+        let path = |row: &BuildRow<MemPlace>| {
+            let row = &self.chunks[row.source.chunk as usize].rows[row.source.at as usize];
+            row.metadata.path.as_deref()
+        };
+        rows.sort_unstable_by(|a, b| row_order((path(a), a.id), (path(b), b.id)));
+        rows
+    }
+}
+
+impl Core {
+    /// Flushes everything committed so far. Returns once it is in segments.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.drain()?;
+        self.freeze()?;
+        while self.flush_oldest()? {}
+        self.clear_away()
+    }
+
+    /// Before a write: a full memtable is frozen and flushed, in the background if that is allowed
+    /// and keeps up.
+    pub(crate) fn make_room(self: &Arc<Self>) -> Result<()> {
+        let settings = self.settings.load();
+        let full = || self.version.load().memtable.bytes() >= settings.memtable_bytes;
+        if !full() {
+            return Ok(());
+        }
+        let behind = self.version.load().frozen.len() >= settings.max_frozen_memtables;
+        if !settings.background || behind {
+            if behind {
+                self.flush_oldest()?;
+            }
+            if !settings.background && full() {
+                self.flush()?;
+                return self.merge_where_due();
+            }
+        }
+        if full() {
+            self.freeze()?;
+        }
+        self.schedule_maintenance();
+        Ok(())
+    }
+
+    /// Lets a new memtable take the next commits, unless the present one is empty.
+    fn freeze(&self) -> Result<()> {
+        self.writer()?;
+        let head = self.head.lock();
+        let version = self.version.load_full();
+        if version.memtable.rows() == 0 && head.cut.lsn == self.flushed_to(&version) {
+            return Ok(());
+        }
+        let mut frozen = version.frozen.clone();
+        frozen.push(Arc::new(Frozen { table: version.memtable.clone(), cut: head.cut }));
+        let memtable = Arc::new(Memtable::new());
+        let (segments, floor) = (version.segments.clone(), version.floor);
+        self.version.store(Arc::new(Version { memtable, frozen, segments, floor }));
+        Ok(())
+    }
+
+    /// Up to where the log's commits are frozen or flushed.
+    fn flushed_to(&self, version: &Version) -> codegraph_vector_base::Lsn {
+        match version.frozen.last() {
+            Some(frozen) => frozen.cut.lsn,
+            None => self.manifests.lock().current.checkpoint.lsn,
+        }
+    }
+
+    /// Flushes the oldest frozen memtable; `false` if there is none.
+    pub(super) fn flush_oldest(&self) -> Result<bool> {
+        let writer = self.writer()?;
+        let _one_at_a_time = writer.flushing.lock();
+        let version = self.version.load_full();
+        let Some(frozen) = version.frozen.first() else { return Ok(false) };
+        if writer.log.appender(|appender| appender.synced()) < frozen.cut.lsn {
+            // A segment must not hold what a power cut can still take out of the log's middle.
+            writer.log.sync()?;
+        }
+        let built = self.write_segment(writer, frozen)?;
+        let segment = self.install_flush(frozen, built.as_ref())?;
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        self.swap_in(frozen, segment)?;
+        Ok(true)
+    }
+
+    fn write_segment(&self, writer: &Writer, frozen: &Frozen) -> Result<Option<SegmentRef>> {
+        let source = MemSource { chunks: frozen.table.chunks() };
+        let rows = source.live_rows(frozen.cut.seqno);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let id = self.next_segment_id(writer);
+        let plan = Plan {
+            vfs: &*self.environment.vfs,
+            layout: &self.layout,
+            store: self.store_id,
+            id,
+            base_seqno: frozen.cut.seqno,
+            rows: &rows,
+        };
+        build(&plan, &source).map(Some)
+    }
+
+    pub(super) fn next_segment_id(&self, writer: &Writer) -> SegmentId {
+        SegmentId(writer.next_segment.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Installs the manifest that names the new segment, the deaths in older ones up to the cut,
+    /// and the checkpoint behind it.
+    fn install_flush(&self, frozen: &Frozen, built: Option<&SegmentRef>) -> Result<Option<Arc<Segment>>> {
+        let opened = built.map(|info| self.open_segment(info)).transpose()?;
+        let mut manifests = self.manifests.lock();
+        let version = self.version.load_full();
+        self.install_locked(&mut manifests, |next| {
+            for known in &mut next.segments {
+                let segment = version.segments.iter().find(|segment| segment.info.id == known.id);
+                let segment = segment.ok_or_else(|| lost(known.id))?;
+                self.write_deaths(segment, known, frozen.cut, next.generation)?;
+            }
+            next.segments.extend(built.cloned());
+            let Cut { seqno, lsn, commit_time_us } = frozen.cut;
+            next.checkpoint = Checkpoint { seqno, lsn, commit_time_us };
+            Ok(())
+        })?;
+        Ok(opened.map(Arc::new))
+    }
+
+    pub(super) fn open_segment(&self, info: &SegmentRef) -> Result<Segment> {
+        Segment::open(&*self.environment.vfs, &self.layout, self.store_id, info, self.dimension)
+    }
+
+    /// Lets readers see the segment in place of the memtable.
+    fn swap_in(&self, frozen: &Frozen, segment: Option<Arc<Segment>>) -> Result<()> {
+        let _apply_waits = self.head.lock();
+        if let Some(segment) = &segment {
+            // Deaths that came after the cut are carried over, by id.
+            for (id, death) in frozen.table.deaths_after(frozen.cut.seqno) {
+                let ordinal = segment.lookup(id)?.ok_or_else(|| lost(segment.info.id))?;
+                segment.deaths.kill(ordinal as RowOrdinal, death);
+            }
+        }
+        let version = self.version.load_full();
+        let next = Version {
+            memtable: version.memtable.clone(),
+            frozen: version.frozen.iter().skip(1).cloned().collect(),
+            segments: version.segments.iter().cloned().chain(segment).collect(),
+            floor: version.floor.max(frozen.cut.seqno),
+        };
+        self.version.store(Arc::new(next));
+        Ok(())
+    }
+}
+
+pub(super) fn lost(id: SegmentId) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("segment {id} does not hold what it was made from; reopen the store"))
+}

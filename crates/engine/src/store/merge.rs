@@ -1,0 +1,174 @@
+//! Merge: several segments become one, without the rows that died.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use codegraph_vector_base::{Result, RowOrdinal, SeqNo};
+use codegraph_vector_storage::manifest::SegmentRef;
+
+use super::core::{Core, Writer};
+use super::flush::lost;
+use crate::cache::Caches;
+use crate::options::Settings;
+use crate::rows::row_order;
+use crate::segment::{BuildRow, Plan, RowSource, Segment, build};
+use crate::version::{Cut, Version};
+
+/// Segments whose sizes differ by less than this factor are of one tier.
+const TIER_FACTOR: u64 = 4;
+
+/// Live rows of segments, by segment and row.
+struct SegmentSource<'a> {
+    segments: &'a [Arc<Segment>],
+    caches: &'a Caches,
+}
+
+#[derive(Clone, Copy)]
+struct SegmentPlace {
+    segment: u32,
+    row: RowOrdinal,
+}
+
+impl RowSource<SegmentPlace> for SegmentSource<'_> {
+    fn vector(&self, place: SegmentPlace, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        read(self.segments[place.segment as usize].checked_vector(place.row)?)
+    }
+
+    fn metadata(&self, place: SegmentPlace, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        read(&self.segments[place.segment as usize].encoded_metadata(place.row, self.caches)?)
+    }
+}
+
+impl SegmentSource<'_> {
+    /// The rows live at `seqno`, in the order of a segment. Each source is in that order already,
+    /// so this is a merge of sorted runs, which the stable sort does in linear time.
+    fn live_rows(&self, seqno: SeqNo) -> Result<Vec<BuildRow<SegmentPlace>>> {
+        let mut rows = Vec::new();
+        for (number, segment) in self.segments.iter().enumerate() {
+            let paths = segment.paths()?;
+            for row in 0..segment.rows() {
+                let path = paths.of(row);
+                if seqno < segment.deaths.of(row) {
+                    let source = SegmentPlace { segment: number as u32, row };
+                    rows.push((path, BuildRow { id: segment.id(row)?, columns: segment.columns(row)?, source }));
+                }
+            }
+        }
+        rows.sort_by(|(a, x), (b, y)| row_order((a.as_deref(), x.id), (b.as_deref(), y.id)));
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+}
+
+/// The segments that are due: enough of one tier, or one with too many dead rows.
+fn due(version: &Version, settings: &Settings) -> Option<Vec<Arc<Segment>>> {
+    let mut by_size: Vec<&Arc<Segment>> = version.segments.iter().collect();
+    by_size.sort_by_key(|segment| segment.rows());
+    let tier = by_size.windows(settings.merge_fanout).find(|tier| {
+        let (small, large) = (tier.first().map_or(0, |s| s.rows()), tier.last().map_or(0, |s| s.rows()));
+        u64::from(large) < u64::from(small).saturating_mul(TIER_FACTOR)
+    });
+    if let Some(tier) = tier {
+        return Some(tier.iter().map(|segment| Arc::clone(segment)).collect());
+    }
+    let rotten = |segment: &&&Arc<Segment>| {
+        segment.deaths.count() * 100 >= u64::from(segment.rows()) * settings.merge_dead_percent
+    };
+    by_size.iter().find(rotten).map(|segment| vec![Arc::clone(segment)])
+}
+
+impl Core {
+    /// Merges all segments into one, without dead rows. Returns how many were merged.
+    pub(crate) fn merge_all(&self) -> Result<usize> {
+        let merged = self.merge_if(|version| {
+            let clean = |segment: &Arc<Segment>| segment.deaths.count() == 0;
+            let done = version.segments.len() <= 1 && version.segments.iter().all(clean);
+            (!done).then(|| version.segments.clone())
+        })?;
+        self.clear_away()?;
+        Ok(merged)
+    }
+
+    /// Merges until nothing is due.
+    pub(crate) fn merge_where_due(&self) -> Result<()> {
+        while self.merge_if(|version| due(version, &self.settings()))? > 0 {
+            self.clear_away()?;
+        }
+        Ok(())
+    }
+
+    fn merge_if(&self, choose: impl FnOnce(&Version) -> Option<Vec<Arc<Segment>>>) -> Result<usize> {
+        let writer = self.writer()?;
+        let _one_at_a_time = writer.merging.lock();
+        let (version, base) = self.read_point();
+        let Some(sources) = choose(&version) else { return Ok(0) };
+        // Rows that died by commits which a power cut may still take must not be dropped.
+        if writer.log.appender(|appender| appender.synced()) < writer.log.appender(|appender| appender.end()) {
+            writer.log.sync()?;
+        }
+        let built = self.write_merged(writer, &sources, base)?;
+        self.install_merge(&sources, built.as_ref(), base)?;
+        self.counters.merges.fetch_add(1, Ordering::Relaxed);
+        Ok(sources.len())
+    }
+
+    fn write_merged(&self, writer: &Writer, sources: &[Arc<Segment>], base: SeqNo) -> Result<Option<SegmentRef>> {
+        let caches = self.caches();
+        let source = SegmentSource { segments: sources, caches: &caches };
+        let rows = source.live_rows(base)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let plan = Plan {
+            vfs: &*self.environment.vfs,
+            layout: &self.layout,
+            store: self.store_id,
+            id: self.next_segment_id(writer),
+            base_seqno: base,
+            rows: &rows,
+        };
+        build(&plan, &source).map(Some)
+    }
+
+    /// Switches from the sources to what was made of them.
+    fn install_merge(&self, sources: &[Arc<Segment>], built: Option<&SegmentRef>, base: SeqNo) -> Result<()> {
+        let merged = built.map(|info| self.open_segment(info)).transpose()?.map(Arc::new);
+        let is_source = |id| sources.iter().any(|source| source.info.id == id);
+        let mut manifests = self.manifests.lock();
+        self.install_locked(&mut manifests, |next| {
+            next.segments.retain(|known| !is_source(known.id));
+            // Replay begins behind the checkpoint, so deaths up to it have to be in a file.
+            let cut = Cut { seqno: next.checkpoint.seqno, ..Cut::default() };
+            if let (Some(info), Some(segment)) = (built, &merged) {
+                carry_over(sources, segment, base, cut.seqno)?;
+                let mut info = info.clone();
+                self.write_deaths(segment, &mut info, cut, next.generation)?;
+                next.segments.push(info);
+            }
+            Ok(())
+        })?;
+        let _apply_waits = self.head.lock();
+        if let Some(segment) = &merged {
+            carry_over(sources, segment, base, SeqNo::MAX)?;
+        }
+        let version = self.version.load_full();
+        let stay = version.segments.iter().filter(|segment| !is_source(segment.info.id));
+        let segments = stay.cloned().chain(merged).collect();
+        let (memtable, frozen) = (version.memtable.clone(), version.frozen.clone());
+        let floor = version.floor.max(base);
+        self.version.store(Arc::new(Version { memtable, frozen, segments, floor }));
+        let retired = sources.iter().map(|source| (source.info.id, Arc::downgrade(source)));
+        manifests.retired.extend(retired);
+        Ok(())
+    }
+}
+
+/// Gives the merged segment the deaths that came to its rows after `base`, by id, up to `last`.
+fn carry_over(sources: &[Arc<Segment>], merged: &Segment, base: SeqNo, last: SeqNo) -> Result<()> {
+    for source in sources.iter().filter(|source| source.deaths.latest() > base) {
+        for (row, death) in source.deaths.iter().filter(|(_, death)| *death > base && *death <= last) {
+            let ordinal = merged.lookup(source.id(row)?)?.ok_or_else(|| lost(merged.info.id))?;
+            merged.deaths.kill(ordinal, death);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! The engine behind the facade: how commits are made, kept, read, flushed, merged and recovered.
+//!
+//! Read in this order: [`core`] (what there is), [`write`] and [`commit`] (life of a write), [`apply`] (the
+//! one way that state changes), [`rows`] and [`search`] (reading), [`flush`], [`merge`], [`install`], [`open`].
+
+mod apply;
+mod close;
+mod commit;
+pub(crate) mod core;
+mod flush;
+mod install;
+mod maintenance;
+mod merge;
+mod open;
+mod read_only;
+mod ring;
+mod rows;
+mod search;
+mod snapshot;
+mod stats;
+mod verify;
+mod write;
+
+pub use commit::CommitReceipt;
+pub(crate) use open::open;
+pub use open::RecoveryReport;
+pub use search::{MAX_LIMIT, Match, SearchRequest, SearchResults};
+pub use snapshot::{Snapshot, VectorMetadata};
+pub use stats::{CacheStatistics, StoreStatistics};
+pub use verify::VerifyReport;
+pub(crate) use write::Locking;
+pub use write::{PendingWrite, Write, WriteOutcome};

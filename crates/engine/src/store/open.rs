@@ -1,0 +1,364 @@
+//! Opening and creating a store: the manifest, the segments, the log behind the checkpoint.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use arc_swap::ArcSwap;
+use codegraph_vector_ann::Metric;
+use codegraph_vector_base::frame::{Check, Seal};
+use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsLock};
+use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, SeqNo, StoreId, limits};
+use codegraph_vector_storage::StoreLayout;
+use codegraph_vector_storage::manifest::{
+    Loaded, Manifest, MetricCode, SegmentRef, StoreSchema, install, load_newest,
+};
+use codegraph_vector_storage::wal::{self, Appender, Continuation, Log, Scan, ScanRange};
+use parking_lot::{Mutex, RwLock};
+
+use super::apply::{Assembler, Totals, apply};
+use super::commit::Assigned;
+use super::core::{Core, Counters, Head, Manifests, Writer};
+use crate::cache::Caches;
+use crate::memtable::Memtable;
+use crate::options::{OpenOptions, Settings};
+use crate::row_locks::RowLocks;
+use crate::segment::Segment;
+use crate::version::{Cut, Version};
+
+/// What opening a store found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Commits replayed from the log behind the checkpoint.
+    pub replayed_commits: u64,
+    /// Bytes of the log that were read for it.
+    pub replayed_bytes: u64,
+    /// The unsynced end of the log that a crash left and that was not kept.
+    pub cut: Option<wal::Cut>,
+    /// Newer manifests that were damaged, and that the store fell back behind: file and fault.
+    pub fallbacks: Vec<(PathBuf, String)>,
+}
+
+/// The number of a metric in the manifest.
+fn metric_code(metric: Metric) -> MetricCode {
+    MetricCode(match metric {
+        Metric::Cosine => 1,
+        Metric::Dot => 2,
+        Metric::Euclidean => 3,
+    })
+}
+
+fn metric_of(code: MetricCode) -> Result<Metric> {
+    let unknown = || {
+        let message = "this store compares vectors in a way that this version does not know; upgrade";
+        Error::new(ErrorKind::Unsupported, message)
+    };
+    Metric::ALL.into_iter().find(|metric| metric_code(*metric) == code).ok_or_else(unknown)
+}
+
+/// The state that manifest and log give, before anything can be written.
+pub(super) struct Recovered {
+    pub(super) version: Version,
+    pub(super) head: Head,
+    pub(super) scan: Scan,
+    pub(super) report: RecoveryReport,
+}
+
+/// Opens a store, or creates it.
+pub(crate) fn open(root: PathBuf, options: &OpenOptions) -> Result<Arc<Core>> {
+    let vfs = &*options.environment.vfs;
+    let layout = StoreLayout::new(root);
+    if options.read_only {
+        return super::read_only::open(layout, options);
+    }
+    if !layout.is_store(vfs)? {
+        check_may_create(vfs, &layout, options)?;
+        layout.create_dirs(vfs)?;
+    }
+    let lock = take_lock(vfs, &layout)?;
+    let loaded = match load_newest(vfs, &layout) {
+        Err(error) if error.kind() == ErrorKind::NotFound => create(&layout, options)?,
+        loaded => loaded?,
+    };
+    check_schema(&loaded.manifest.schema, &layout, options)?;
+    for leftover in layout.leftovers(vfs)? {
+        vfs.remove_file(&leftover)?;
+    }
+    let recovered = recover(vfs, &layout, &loaded, Lsn(u64::MAX), options)?;
+    let core = assemble(layout, options, &loaded, recovered, Some(lock))?;
+    core.settle(loaded.manifest, options)?;
+    Ok(core)
+}
+
+fn take_lock(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<Box<dyn VfsLock>> {
+    vfs.try_lock(&layout.lock_path())?.ok_or_else(|| {
+        let message = "this store is open for writing elsewhere; close it there, or open it read-only here";
+        Error::new(ErrorKind::Busy, message).at(layout.root())
+    })
+}
+
+/// Refuses to make a store where there is something else, or the remains of one.
+fn check_may_create(vfs: &dyn Vfs, layout: &StoreLayout, options: &OpenOptions) -> Result<()> {
+    let root = layout.root();
+    if options.must_exist {
+        let message = "there is no store here; create one by importing or indexing into it";
+        return Err(Error::new(ErrorKind::NotFound, message).at(root));
+    }
+    if !vfs.exists(root)? {
+        return Ok(());
+    }
+    let names = vfs.list(root).map_err(|error| error.context("a store is a folder, and this is none"))?;
+    let ours = |name: &str| {
+        let leftover = name.strip_suffix(codegraph_vector_base::vfs::TEMPORARY_SUFFIX);
+        matches!(name, "LOCK" | "wal" | "segments" | ".gitignore")
+            || leftover.is_some_and(|name| StoreLayout::parse_manifest_name(name).is_some())
+    };
+    if let Some(foreign) = names.iter().find(|name| !ours(name)) {
+        let message = format!("this folder is not a store, and not empty (it holds {foreign:?}); name another one");
+        return Err(Error::invalid(message).at(root));
+    }
+    if has_remains(vfs, layout)? {
+        let message = "this store has lost its manifests; restore it from a backup, or move its files away";
+        return Err(Error::new(ErrorKind::Corrupt, message).at(root));
+    }
+    Ok(())
+}
+
+/// Whether there are rows in files that no manifest speaks for. A creation that was cut short
+/// leaves at most an empty log.
+fn has_remains(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<bool> {
+    let exists = |path: &std::path::Path| vfs.exists(path);
+    let segments = layout.segments_dir();
+    if exists(&segments)? && vfs.list(&segments)?.iter().any(|name| StoreLayout::parse_segment_name(name).is_some()) {
+        return Ok(true);
+    }
+    if !exists(&layout.wal_dir())? {
+        return Ok(false);
+    }
+    let files = wal::wal_files(vfs, &layout.wal_dir())?;
+    if files.iter().any(|first| *first != Lsn(0)) {
+        return Ok(true);
+    }
+    files.first().map_or(Ok(false), |first| {
+        let file = vfs.open(&layout.wal_path(*first), OpenMode::Read)?;
+        let mut frames = vec![0; 4096];
+        let got = file.read_at(&mut frames, 4096)?;
+        Ok(frames[..got].iter().any(|byte| *byte != 0))
+    })
+}
+
+/// Makes an empty store: the log first, since a manifest promises that there is one.
+fn create(layout: &StoreLayout, options: &OpenOptions) -> Result<Loaded> {
+    let environment = &options.environment;
+    let missing = || Error::invalid("a new store needs the dimension of its vectors");
+    let dimension = options.dimension.ok_or_else(missing)?;
+    if dimension == 0 || dimension > limits::MAX_DIMENSION {
+        let message = format!("the dimension is {dimension}, and must be from 1 to {}", limits::MAX_DIMENSION);
+        return Err(Error::invalid(message));
+    }
+    check_may_create(&*environment.vfs, layout, options)?;
+    let mut id = [0; 16];
+    environment.random.fill(&mut id)?;
+    let schema = StoreSchema {
+        dimension: dimension as u32,
+        metric: metric_code(options.metric.unwrap_or_default()),
+        embedder: options.embedder.clone(),
+    };
+    let mut manifest = Manifest::initial(StoreId(id), schema, environment.clock.now_us());
+    let settings = options.settings.clone().unwrap_or_default();
+    settings.check()?;
+    manifest.settings = settings.to_pairs();
+    let seal = Seal { store: manifest.store_id, epoch: Epoch(0) };
+    Appender::create(environment.vfs.clone(), layout.wal_dir(), seal, settings.max_wal_file_bytes)?;
+    install(&*environment.vfs, layout, None, &manifest)?;
+    Ok(Loaded { manifest, previous: None, fallbacks: Vec::new(), damaged: Vec::new() })
+}
+
+/// Refuses vectors of another kind than the store's.
+pub(super) fn check_schema(schema: &StoreSchema, layout: &StoreLayout, options: &OpenOptions) -> Result<()> {
+    let refuse = |message: String| Err(Error::invalid(message).at(layout.root()));
+    if let Some(dimension) = options.dimension.filter(|dimension| *dimension != schema.dimension as usize) {
+        return refuse(format!(
+            "this store's vectors have {} dimensions, not {dimension}: use the model that made them, or another store",
+            schema.dimension
+        ));
+    }
+    let metric = metric_of(schema.metric)?;
+    if let Some(other) = options.metric.filter(|other| *other != metric) {
+        return refuse(format!("this store compares by {metric}, not by {other}: leave the metric out, or use another store"));
+    }
+    match (&schema.embedder, &options.embedder) {
+        (Some(known), Some(given)) if known != given => refuse(format!(
+            "this store's vectors were made by {} {} ({}), and those of {} {} ({}) must not be mixed in: \
+             use that embedder, or index into another store",
+            known.name, known.version, known.parameters, given.name, given.version, given.parameters
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Opens the segments and replays the log behind the checkpoint up to `limit`.
+pub(super) fn recover(
+    vfs: &dyn Vfs,
+    layout: &StoreLayout,
+    loaded: &Loaded,
+    limit: Lsn,
+    options: &OpenOptions,
+) -> Result<Recovered> {
+    let manifest = &loaded.manifest;
+    let dimension = manifest.schema.dimension as usize;
+    let open = |info: &SegmentRef| {
+        Segment::open(vfs, layout, manifest.store_id, info, dimension).map(Arc::new).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => error.as_kind(ErrorKind::Corrupt).context("a file of the store is missing"),
+            _ => error,
+        })
+    };
+    let segments: Vec<_> = manifest.segments.iter().map(open).collect::<Result<_>>()?;
+    let mut version =
+        Version { memtable: Arc::new(Memtable::new()), frozen: Vec::new(), segments, floor: SeqNo(0) };
+    let checkpoint = manifest.checkpoint;
+    let cut = Cut { seqno: checkpoint.seqno, lsn: checkpoint.lsn, commit_time_us: checkpoint.commit_time_us };
+    let totals = count(&version)?;
+    let mut head = Head { cut, totals };
+    let check = if options.switches().ignore_crc { Check::Trust } else { Check::Verify };
+    let range = ScanRange { from: checkpoint.lsn, proven: manifest.proven_lsn, limit, check };
+    let (scan, replayed_commits) = replay(vfs, layout, manifest.store_id, range, &version, &mut head, dimension)?;
+    if head.cut.seqno < manifest.proven_seqno {
+        let message = format!("the log ends at commit {}, but {} had been durable", head.cut.seqno, manifest.proven_seqno);
+        return Err(Error::corrupt(layout.wal_dir(), 0, message));
+    }
+    version.floor = head.cut.seqno;
+    let report = RecoveryReport {
+        replayed_commits,
+        replayed_bytes: scan.end.0 - checkpoint.lsn.0,
+        cut: scan.cut.clone(),
+        fallbacks: loaded.fallbacks.iter().map(|bad| (bad.path.clone(), bad.error.to_string())).collect(),
+    };
+    Ok(Recovered { version, head, scan, report })
+}
+
+/// Applies the commits of a stretch of the log; returns how many there were.
+pub(super) fn replay(
+    vfs: &dyn Vfs,
+    layout: &StoreLayout,
+    store: StoreId,
+    range: ScanRange,
+    version: &Version,
+    head: &mut Head,
+    dimension: usize,
+) -> Result<(Scan, u64)> {
+    let mut assembler = Assembler::default();
+    let mut commits = 0;
+    let scan = wal::scan(vfs, &layout.wal_dir(), store, range, &mut |record| {
+        assembler.feed(record.kind, record.payload, dimension, |commit| {
+            if commit.head.seqno != head.cut.seqno.next() {
+                let message = format!("commit {} follows {} in the log", commit.head.seqno, head.cut.seqno);
+                return Err(Error::corrupt(layout.wal_dir(), 0, message));
+            }
+            apply(version, &mut head.totals, &commit)?;
+            let commit_time_us = commit.head.commit_time_us;
+            head.cut = Cut { seqno: commit.head.seqno, lsn: record.group_end, commit_time_us };
+            commits += 1;
+            Ok(())
+        })
+    })?;
+    head.cut.lsn = scan.end;
+    Ok((scan, commits))
+}
+
+/// Counts the live rows of the segments at the checkpoint.
+fn count(version: &Version) -> Result<Totals> {
+    let mut totals = Totals::default();
+    for segment in &version.segments {
+        totals.rows += segment.live_rows();
+        totals.checksum = totals.checksum + segment.info.checksum_sum;
+        for (ordinal, _) in segment.deaths.iter() {
+            totals.checksum -= segment.columns(ordinal)?.checksum;
+        }
+    }
+    Ok(totals)
+}
+
+/// Puts an open store together; with a lock, one that can be written.
+pub(super) fn assemble(
+    layout: StoreLayout,
+    options: &OpenOptions,
+    loaded: &Loaded,
+    recovered: Recovered,
+    lock: Option<Box<dyn VfsLock>>,
+) -> Result<Arc<Core>> {
+    let environment = options.environment.clone();
+    let manifest = &loaded.manifest;
+    let settings = match &options.settings {
+        Some(settings) => settings.check().map(|()| settings.clone())?,
+        None => Settings::default().with_pairs(&manifest.settings)?,
+    };
+    let Recovered { version, head, scan, report } = recovered;
+    let cut = head.cut;
+    let writer = lock.map(|lock| -> Result<Writer> {
+        let how = Continuation {
+            clean_close: manifest.clean_close,
+            epoch: manifest.epoch,
+            max_file_bytes: settings.max_wal_file_bytes,
+            rewrite_tail: !options.switches().keep_tail,
+        };
+        let appender = wal::resume(environment.vfs.clone(), &layout.wal_dir(), scan, how)?;
+        Ok(Writer {
+            log: Log::new(appender, Assigned::after(cut), environment.clock.clone()),
+            lock,
+            boot_id: environment.vfs.boot_id().unwrap_or(0),
+            row_locks: Arc::new(RowLocks::default()),
+            gate: RwLock::new(()),
+            flushing: Mutex::new(()),
+            merging: Mutex::new(()),
+            next_segment: AtomicU64::new(manifest.next_segment_id.0),
+            maintaining: AtomicBool::new(false),
+            sync_scheduled: AtomicBool::new(false),
+            background_error: Mutex::new(None),
+        })
+    });
+    let caches = Caches::new(environment.vfs.clone(), layout.clone(), &settings.cache);
+    let manifests = Manifests { current: manifest.clone(), previous: loaded.previous.clone(), retired: Vec::new() };
+    let core = Arc::new(Core {
+        this: OnceLock::new(),
+        store_id: manifest.store_id,
+        dimension: manifest.schema.dimension as usize,
+        metric: metric_of(manifest.schema.metric)?,
+        caches: ArcSwap::from_pointee(caches),
+        settings: ArcSwap::from_pointee(settings),
+        switches: options.switches(),
+        version: ArcSwap::from_pointee(version),
+        visible: AtomicU64::new(cut.seqno.0),
+        head: Mutex::new(head),
+        writer: writer.transpose()?,
+        manifests: Mutex::new(manifests),
+        recovery: Mutex::new(report),
+        counters: Counters::default(),
+        closed: AtomicBool::new(false),
+        environment,
+        layout,
+    });
+    // Set once, here; a failure would mean that it was set already.
+    let _ = core.this.set(Arc::downgrade(&core));
+    Ok(core)
+}
+
+impl Core {
+    /// After a writing open: leaves the note, records what the options say anew, and clears away
+    /// what a crash left.
+    fn settle(&self, manifest: Manifest, options: &OpenOptions) -> Result<()> {
+        let writer = self.writer()?;
+        let synced = writer.log.appender(Appender::synced);
+        self.leave_note(writer, synced);
+        let settings = self.settings().to_pairs();
+        let learned = manifest.schema.embedder.is_none() && options.embedder.is_some();
+        if learned || settings != manifest.settings {
+            self.install(|next| {
+                next.settings = settings;
+                next.schema.embedder = next.schema.embedder.take().or_else(|| options.embedder.clone());
+                Ok(())
+            })?;
+        }
+        self.clear_away()
+    }
+}

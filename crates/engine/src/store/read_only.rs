@@ -1,0 +1,119 @@
+//! Reading beside a writer in another process: no lock, no write, and never more than is durable.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use codegraph_vector_base::frame::Check;
+use codegraph_vector_base::vfs::{OpenMode, Vfs};
+use codegraph_vector_base::{Error, ErrorKind, Lsn, Result};
+use codegraph_vector_storage::StoreLayout;
+use codegraph_vector_storage::manifest::{Loaded, Manifest, load_newest};
+use codegraph_vector_storage::wal::{ScanRange, SyncNote, last_file};
+
+use super::core::{Core, Manifests};
+use super::open::{Recovered, assemble, check_schema, recover, replay};
+use crate::options::OpenOptions;
+
+/// How often a read starts over because the writer cleared away what it was about to look at.
+const ATTEMPTS: usize = 16;
+/// How often the note is read again that was caught half-written.
+const NOTE_ATTEMPTS: usize = 3;
+
+/// Opens the newest durable state of a store.
+pub(super) fn open(layout: StoreLayout, options: &OpenOptions) -> Result<Arc<Core>> {
+    let (loaded, recovered) = read(&layout, options)?;
+    assemble(layout, options, &loaded, recovered, None)
+}
+
+fn read(layout: &StoreLayout, options: &OpenOptions) -> Result<(Loaded, Recovered)> {
+    let vfs = &*options.environment.vfs;
+    let mut attempt = 0;
+    loop {
+        let loaded = load_newest(vfs, layout)?;
+        check_schema(&loaded.manifest.schema, layout, options)?;
+        let limit = durable_limit(vfs, layout, &loaded.manifest)?;
+        let error = match recover(vfs, layout, &loaded, limit, options) {
+            Ok(recovered) => return Ok((loaded, recovered)),
+            Err(error) => error,
+        };
+        attempt += 1;
+        let replaced = load_newest(vfs, layout)?.manifest.generation != loaded.manifest.generation;
+        match (replaced, attempt < ATTEMPTS) {
+            (true, true) => {}
+            (true, false) => {
+                let message = format!("the store changed {ATTEMPTS} times while it was opened: {error}");
+                return Err(Error::new(ErrorKind::Stale, message));
+            }
+            (false, _) => return Err(error),
+        }
+    }
+}
+
+/// Up to where the log may be read: what a power cut can no longer take.
+fn durable_limit(vfs: &dyn Vfs, layout: &StoreLayout, manifest: &Manifest) -> Result<Lsn> {
+    let note = read_note(vfs, layout, manifest)?;
+    let boot_id = vfs.boot_id();
+    match note {
+        // Nobody wrote since the machine started: all that is in the log has been through the disk.
+        None => Ok(Lsn(u64::MAX)),
+        Some(note) if boot_id.is_some_and(|boot| boot != note.boot_id) => Ok(Lsn(u64::MAX)),
+        Some(note) => {
+            let last = last_file(vfs, &layout.wal_dir(), manifest.store_id)?;
+            // A writer that has just taken over proves its first tail by the file itself.
+            let synced = if note.epoch == last.epoch { note.synced_lsn } else { last.proven_lsn };
+            Ok(synced.max(manifest.proven_lsn))
+        }
+    }
+}
+
+fn read_note(vfs: &dyn Vfs, layout: &StoreLayout, manifest: &Manifest) -> Result<Option<SyncNote>> {
+    let file = match vfs.open(&layout.lock_path(), OpenMode::Read) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    for _ in 0..NOTE_ATTEMPTS {
+        if let Some(note) = SyncNote::read(&*file, manifest.store_id)? {
+            return Ok(Some(note));
+        }
+    }
+    Ok(None)
+}
+
+impl Core {
+    /// Moves a read-only store on to what the writer has made durable since. In a store open for
+    /// writing there is nothing to do.
+    pub(crate) fn refresh(&self) -> Result<()> {
+        self.check_open()?;
+        if self.writer.is_some() {
+            return Ok(());
+        }
+        let vfs = &*self.environment.vfs;
+        let options = OpenOptions { read_only: true, environment: self.environment.clone(), ..OpenOptions::default() };
+        let mut manifests = self.manifests.lock();
+        let newest = load_newest(vfs, &self.layout)?;
+        if newest.manifest.generation == manifests.current.generation && self.follow(&newest.manifest).is_ok() {
+            return Ok(());
+        }
+        let (loaded, recovered) = read(&self.layout, &options)?;
+        let mut head = self.head.lock();
+        *head = recovered.head;
+        let seqno = head.cut.seqno;
+        self.version.store(Arc::new(recovered.version));
+        self.visible.store(seqno.0, Ordering::Release);
+        *self.recovery.lock() = recovered.report;
+        *manifests = Manifests { current: loaded.manifest, previous: loaded.previous, retired: Vec::new() };
+        Ok(())
+    }
+
+    /// Applies what has come into the log since.
+    fn follow(&self, manifest: &Manifest) -> Result<()> {
+        let vfs = &*self.environment.vfs;
+        let limit = durable_limit(vfs, &self.layout, manifest)?;
+        let mut head = self.head.lock();
+        let range = ScanRange { from: head.cut.lsn, proven: head.cut.lsn, limit, check: Check::Verify };
+        let version = self.version.load_full();
+        let followed = replay(vfs, &self.layout, self.store_id, range, &version, &mut head, self.dimension);
+        self.visible.store(head.cut.seqno.0, Ordering::Release);
+        followed.map(|_| ())
+    }
+}

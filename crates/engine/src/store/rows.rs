@@ -1,0 +1,149 @@
+//! Finding rows: by id, by path, by filter, at a SeqNo, over memtables and segments.
+
+use std::sync::Arc;
+
+use codegraph_vector_base::{Error, NodeId, Result, RowChecksum, RowOrdinal, SeqNo};
+
+use super::core::Core;
+use crate::filter::Filter;
+use crate::memtable::{Chunk, MemRow};
+use crate::node::NodeMetadata;
+use crate::rows::{Candidates, RowColumns};
+use crate::segment::Segment;
+use crate::version::Version;
+
+/// A row, out of wherever it was.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) id: NodeId,
+    pub(crate) columns: RowColumns,
+    pub(crate) vector: Vec<f32>,
+    pub(crate) encoded: Box<[u8]>,
+}
+
+impl Row {
+    /// The decoded metadata.
+    pub(crate) fn metadata(&self) -> Result<Arc<NodeMetadata>> {
+        NodeMetadata::decode(&self.encoded).map(Arc::new)
+    }
+}
+
+/// The columns of a row in memory.
+pub(crate) fn columns_of(row: &MemRow, norm: f32) -> RowColumns {
+    let MemRow { seqno, created_us, updated_us, checksum, .. } = *row;
+    RowColumns { seqno, created_us, updated_us, norm, checksum }
+}
+
+/// Holds a vector in memory against its checksum: memory has faults too.
+pub(crate) fn check_memory(row: &MemRow, vector: &[f32]) -> Result<()> {
+    if RowChecksum::of(row.id, bytemuck::cast_slice(vector), &row.encoded) == row.checksum {
+        return Ok(());
+    }
+    let message = format!("node {} was damaged in memory; reopen the store", row.id);
+    Err(Error::new(codegraph_vector_base::ErrorKind::Corrupt, message))
+}
+
+impl Core {
+    /// The row of `id` that a reader at `seqno` sees.
+    pub(crate) fn find_row(&self, version: &Version, seqno: SeqNo, id: NodeId) -> Result<Option<Row>> {
+        for table in version.memtables() {
+            let found = table.get(id, seqno, |row, vector, norm| {
+                check_memory(row, vector)?;
+                let columns = columns_of(row, norm);
+                Ok(Row { id, columns, vector: vector.to_vec(), encoded: row.encoded.clone() })
+            });
+            if let Some(row) = found {
+                return row.map(Some);
+            }
+        }
+        for segment in version.segments.iter().rev() {
+            if let Some(ordinal) = segment.find(id, seqno)? {
+                return self.segment_row(segment, ordinal).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A row of a segment.
+    pub(crate) fn segment_row(&self, segment: &Segment, ordinal: RowOrdinal) -> Result<Row> {
+        Ok(Row {
+            id: segment.id(ordinal)?,
+            columns: segment.columns(ordinal)?,
+            vector: segment.checked_vector(ordinal)?.to_vec(),
+            encoded: segment.encoded_metadata(ordinal, &self.caches())?,
+        })
+    }
+
+    /// Whether a reader at `seqno` sees a row of `id`.
+    pub(crate) fn contains(&self, version: &Version, seqno: SeqNo, id: NodeId) -> Result<bool> {
+        Ok(self.created_us(version, seqno, id)?.is_some())
+    }
+
+    /// When the node first appeared, if a reader at `seqno` sees it.
+    pub(crate) fn created_us(&self, version: &Version, seqno: SeqNo, id: NodeId) -> Result<Option<u64>> {
+        let in_memory = version.memtables().find_map(|table| table.get(id, seqno, |row, _, _| row.created_us));
+        if in_memory.is_some() {
+            return Ok(in_memory);
+        }
+        for segment in version.segments.iter().rev() {
+            if let Some(ordinal) = segment.find(id, seqno)? {
+                return segment.columns(ordinal).map(|columns| Some(columns.created_us));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ids of the rows under `path` that a reader at `seqno` sees. Costs in proportion to the rows
+    /// that are or were under that path, not to the store.
+    pub(crate) fn ids_of_path(&self, version: &Version, seqno: SeqNo, path: &str) -> Result<Vec<NodeId>> {
+        let mut ids: Vec<NodeId> =
+            version.memtables().flat_map(|table| table.ids_of_path(path, seqno)).collect();
+        for segment in &version.segments {
+            for ordinal in segment.rows_of_path(path)? {
+                if segment.visible_at(ordinal, seqno)? {
+                    ids.push(segment.id(ordinal)?);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Ids of the rows that match a filter and that a reader at `seqno` sees, in no order.
+    pub(crate) fn matching_ids(&self, version: &Version, seqno: SeqNo, filter: &Filter) -> Result<Vec<NodeId>> {
+        filter.check()?;
+        let mut ids = Vec::new();
+        for table in version.memtables() {
+            let mut collect = |chunk: &Chunk| {
+                let matching = |row: &&MemRow| row.visible_at(seqno) && filter.matches(row.id, &row.metadata);
+                ids.extend(chunk.rows.iter().filter(matching).map(|row| row.id));
+            };
+            let view = table.view();
+            collect(view.open());
+            view.into_full().iter().for_each(|chunk| collect(chunk));
+        }
+        for segment in &version.segments {
+            let candidates = segment.candidates(filter)?;
+            for ordinal in &candidates.bitmap {
+                if segment.visible_at(ordinal, seqno)? && self.is_match(segment, ordinal, filter, &candidates)? {
+                    ids.push(segment.id(ordinal)?);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Whether a candidate really matches.
+    pub(crate) fn is_match(
+        &self,
+        segment: &Segment,
+        ordinal: RowOrdinal,
+        filter: &Filter,
+        candidates: &Candidates,
+    ) -> Result<bool> {
+        if !candidates.unsure.contains(ordinal) {
+            return Ok(true);
+        }
+        let metadata = NodeMetadata::decode(&segment.encoded_metadata(ordinal, &self.caches())?)?;
+        Ok(filter.matches(segment.id(ordinal)?, &metadata))
+    }
+}

@@ -1,0 +1,181 @@
+//! A read view: a pinned version at a SeqNo. Opening one takes no lock; it never changes.
+
+use std::sync::Arc;
+
+use codegraph_vector_base::{NodeId, Result, RowChecksum, SeqNo};
+
+use super::core::Core;
+use super::rows::Row;
+use super::search::{SearchRequest, SearchResults};
+use crate::filter::Filter;
+use crate::memtable::{Chunk, MemRow};
+use crate::node::{CodeNode, NodeMetadata};
+use crate::version::Version;
+
+/// What the store keeps of a vector beside the vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VectorMetadata {
+    /// The node.
+    pub node_id: NodeId,
+    /// The commit that wrote this version.
+    pub seqno: SeqNo,
+    /// When the node was first stored, in µs since the Unix epoch. Replacing keeps it, deleting does not.
+    pub created_us: u64,
+    /// When this version was committed, in µs since the Unix epoch.
+    pub updated_us: u64,
+    /// Euclidean length of the vector as given.
+    pub norm: f32,
+    /// How the vector is stored: `f32`, as given.
+    pub codec: &'static str,
+    /// Bytes of the vector.
+    pub vector_bytes: u64,
+    /// Bytes of the encoded metadata, before compression.
+    pub metadata_bytes: u64,
+    /// Checksum of both.
+    pub checksum: RowChecksum,
+}
+
+/// How vectors are stored, until there are other codecs.
+const CODEC: &str = "f32";
+
+/// The store as it was at one commit. Holding it keeps the files and memory it needs.
+#[derive(Clone)]
+pub struct Snapshot {
+    core: Arc<Core>,
+    version: Arc<Version>,
+    seqno: SeqNo,
+}
+
+impl Snapshot {
+    pub(crate) fn open(core: &Arc<Core>) -> Result<Self> {
+        core.check_open()?;
+        let (version, seqno) = core.read_point();
+        Ok(Self { core: core.clone(), version, seqno })
+    }
+
+    /// The commit that this shows.
+    pub fn seqno(&self) -> SeqNo {
+        self.seqno
+    }
+
+    /// A node with its vector, bit for bit as it was given.
+    ///
+    /// # Errors
+    /// `Corrupt` if what is stored of it is damaged.
+    pub fn get(&self, id: NodeId) -> Result<Option<CodeNode>> {
+        let row = self.row(id)?;
+        row.map(|row| Ok(CodeNode::from_parts(row.id, row.vector, NodeMetadata::decode(&row.encoded)?))).transpose()
+    }
+
+    /// What is kept of a node's vector.
+    pub fn vector_metadata(&self, id: NodeId) -> Result<Option<VectorMetadata>> {
+        let row = self.row(id)?;
+        Ok(row.map(|Row { id, columns, vector, encoded }| VectorMetadata {
+            node_id: id,
+            seqno: columns.seqno,
+            created_us: columns.created_us,
+            updated_us: columns.updated_us,
+            norm: columns.norm,
+            codec: CODEC,
+            vector_bytes: vector.len() as u64 * 4,
+            metadata_bytes: encoded.len() as u64,
+            checksum: columns.checksum,
+        }))
+    }
+
+    fn row(&self, id: NodeId) -> Result<Option<Row>> {
+        self.core.check_open()?;
+        self.core.find_row(&self.version, self.seqno, id)
+    }
+
+    /// The nearest nodes, exactly.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a vector, limit or filter that cannot be; `Corrupt` if a block it needs is damaged.
+    pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
+        self.core.search(&self.version, self.seqno, request)
+    }
+
+    /// Ids of the nodes that match a filter, in order.
+    pub fn ids(&self, filter: &Filter) -> Result<Vec<NodeId>> {
+        self.core.check_open()?;
+        let mut ids = self.core.matching_ids(&self.version, self.seqno, filter)?;
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Number of nodes that match a filter.
+    pub fn count(&self, filter: &Filter) -> Result<u64> {
+        self.core.check_open()?;
+        Ok(self.core.matching_ids(&self.version, self.seqno, filter)?.len() as u64)
+    }
+
+    /// All nodes in id order, one after the other; memory for the ids of the memtables alone.
+    pub fn iter(&self) -> Result<impl Iterator<Item = Result<CodeNode>>> {
+        self.core.check_open()?;
+        let mut recent = Vec::new();
+        for table in self.version.memtables() {
+            let mut collect = |chunk: &Chunk| {
+                let seen = |row: &&MemRow| row.visible_at(self.seqno);
+                recent.extend(chunk.rows.iter().filter(seen).map(|row| row.id));
+            };
+            let view = table.view();
+            collect(view.open());
+            view.into_full().iter().for_each(|chunk| collect(chunk));
+        }
+        recent.sort_unstable();
+        let runs = self.version.segments.len();
+        Ok(InIdOrder { snapshot: self.clone(), recent: recent.into_iter().peekable(), places: vec![0; runs] })
+    }
+}
+
+/// Goes through memtables and segments side by side, in id order.
+struct InIdOrder {
+    snapshot: Snapshot,
+    recent: std::iter::Peekable<std::vec::IntoIter<NodeId>>,
+    /// For each segment, how many of its ids were passed.
+    places: Vec<u32>,
+}
+
+impl InIdOrder {
+    /// The next id of each segment that the snapshot sees, the least of them first.
+    fn step(&mut self) -> Result<Option<CodeNode>> {
+        let Snapshot { core, version, seqno } = &self.snapshot;
+        let mut least: Option<(NodeId, usize)> = None;
+        for (at, segment) in version.segments.iter().enumerate() {
+            while self.places[at] < segment.rows() {
+                let ordinal = segment.by_id(self.places[at])?;
+                if segment.visible_at(ordinal, *seqno)? {
+                    let id = segment.id(ordinal)?;
+                    if least.is_none_or(|(other, _)| id < other) {
+                        least = Some((id, at));
+                    }
+                    break;
+                }
+                self.places[at] += 1;
+            }
+        }
+        if let Some(id) = self.recent.next_if(|id| least.is_none_or(|(other, _)| *id < other)) {
+            return self.snapshot.get(id);
+        }
+        let Some((_, at)) = least else { return Ok(None) };
+        let segment = &version.segments[at];
+        let row = core.segment_row(segment, segment.by_id(self.places[at])?)?;
+        self.places[at] += 1;
+        Ok(Some(CodeNode::from_parts(row.id, row.vector, NodeMetadata::decode(&row.encoded)?)))
+    }
+}
+
+impl Iterator for InIdOrder {
+    type Item = Result<CodeNode>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.step().transpose();
+        if step.as_ref().is_some_and(Result::is_err) {
+            // An error ends the iteration: what follows would silently lack a row.
+            self.places = self.snapshot.version.segments.iter().map(|segment| segment.rows()).collect();
+            self.recent = Vec::new().into_iter().peekable();
+        }
+        step
+    }
+}

@@ -1,0 +1,47 @@
+//! The live set: memtables and segments at one moment, swapped atomically, pinned by readers.
+
+use std::sync::Arc;
+
+use codegraph_vector_base::{Lsn, SeqNo};
+
+use crate::memtable::Memtable;
+use crate::segment::Segment;
+
+/// What a reader reads. Immutable but for rows and deaths later than any SeqNo it is read at.
+#[derive(Debug)]
+pub(crate) struct Version {
+    /// Takes the next commits.
+    pub(crate) memtable: Arc<Memtable>,
+    /// Waiting to be flushed, oldest first.
+    pub(crate) frozen: Vec<Arc<Frozen>>,
+    /// Flushed and merged rows.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// It holds the rows of no SeqNo before this one in full.
+    pub(crate) floor: SeqNo,
+}
+
+/// A memtable that takes no more rows.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pub(crate) table: Arc<Memtable>,
+    /// The last commit in it, or before it.
+    pub(crate) cut: Cut,
+}
+
+/// A moment between two groups of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// The last commit before it.
+    pub(crate) seqno: SeqNo,
+    /// Where the log goes on.
+    pub(crate) lsn: Lsn,
+    /// That commit's time.
+    pub(crate) commit_time_us: u64,
+}
+
+impl Version {
+    /// Memtables, newest first.
+    pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
+        std::iter::once(&self.memtable).chain(self.frozen.iter().rev().map(|frozen| &frozen.table))
+    }
+}
