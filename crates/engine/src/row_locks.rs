@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use codegraph_vector_base::NodeId;
 use parking_lot::{Condvar, Mutex};
@@ -39,18 +40,22 @@ impl RowLocks {
         &self.shards[(mixed >> 60) as usize % SHARDS]
     }
 
-    /// Locks all of `ids`, waiting for those that others hold.
-    pub(crate) fn lock(self: &Arc<Self>, ids: Vec<NodeId>) -> RowGuard {
+    /// Locks all of `ids`, waiting for each that others hold; `None`, holding nothing, if one of
+    /// them is not free within `patience`.
+    pub(crate) fn lock(self: &Arc<Self>, ids: Vec<NodeId>, patience: Duration) -> Option<RowGuard> {
         let mut guard = RowGuard { locks: self.clone(), ids: Vec::with_capacity(ids.len()) };
         for id in in_order(ids) {
             let shard = self.shard(id);
             let mut held = shard.held.lock();
             while !held.insert(id) {
-                shard.freed.wait(&mut held);
+                if shard.freed.wait_for(&mut held, patience).timed_out() && held.contains(&id) {
+                    drop(held);
+                    return None;
+                }
             }
             guard.ids.push(id);
         }
-        guard
+        Some(guard)
     }
 
     /// Locks all of `ids` if none of them is held.
@@ -93,13 +98,17 @@ impl Drop for RowGuard {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[test]
     fn a_held_row_is_refused_until_its_guard_is_dropped() {
         let locks = Arc::new(RowLocks::default());
-        let guard = locks.lock(vec![3, 1, 3]);
+        let guard = locks.lock(vec![3, 1, 3], PATIENCE).unwrap();
         assert_eq!(guard.ids(), [1, 3]);
         assert!(locks.try_lock(vec![2, 3]).is_none());
         assert!(locks.try_lock(vec![2]).is_some(), "a refused attempt keeps nothing");
+        assert!(locks.lock(vec![2, 3], Duration::from_millis(1)).is_none());
+        assert!(locks.try_lock(vec![2]).is_some(), "nor does one that ran out of patience");
         drop(guard);
         assert!(locks.try_lock(vec![1, 2, 3]).is_some());
     }
@@ -114,7 +123,7 @@ mod tests {
                 scope.spawn(move || {
                     for step in 0..500u128 {
                         let ids = vec![(thread + step) % 4, step % 4];
-                        let guard = locks.lock(ids);
+                        let guard = locks.lock(ids, PATIENCE).unwrap();
                         guard.ids().iter().for_each(|id| total.lock()[*id as usize] += 1);
                     }
                 });

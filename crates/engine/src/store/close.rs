@@ -29,7 +29,8 @@ impl Core {
     fn settle_down(&self) -> Result<()> {
         let writer = self.writer()?;
         self.drain()?;
-        let replay_bytes = self.head.lock().cut.lsn.0 - self.manifests.lock().current.checkpoint.lsn.0;
+        let checkpoint = self.manifests.lock().current.checkpoint.lsn;
+        let replay_bytes = self.head.lock().cut.lsn.0 - checkpoint.0;
         if replay_bytes > MAX_REPLAY_BYTES {
             self.flush()?;
         }

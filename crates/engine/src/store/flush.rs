@@ -93,9 +93,12 @@ impl Core {
     /// Lets a new memtable take the next commits, unless the present one is empty.
     fn freeze(&self) -> Result<()> {
         self.writer()?;
+        // Taken before the head's lock: whoever holds the manifests may wait for the head.
+        let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let head = self.head.lock();
         let version = self.version.load_full();
-        if version.memtable.rows() == 0 && head.cut.lsn == self.flushed_to(&version) {
+        let frozen_to = version.frozen.last().map_or(checkpoint, |frozen| frozen.cut.lsn);
+        if version.memtable.rows() == 0 && head.cut.lsn == frozen_to {
             return Ok(());
         }
         let mut frozen = version.frozen.clone();
@@ -104,14 +107,6 @@ impl Core {
         let (segments, floor) = (version.segments.clone(), version.floor);
         self.version.store(Arc::new(Version { memtable, frozen, segments, floor }));
         Ok(())
-    }
-
-    /// Up to where the log's commits are frozen or flushed.
-    fn flushed_to(&self, version: &Version) -> codegraph_vector_base::Lsn {
-        match version.frozen.last() {
-            Some(frozen) => frozen.cut.lsn,
-            None => self.manifests.lock().current.checkpoint.lsn,
-        }
     }
 
     /// Flushes the oldest frozen memtable; `false` if there is none.

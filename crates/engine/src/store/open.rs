@@ -221,7 +221,9 @@ pub(super) fn recover(
     let totals = count(&version)?;
     let mut head = Head { cut, totals };
     let check = if options.switches().ignore_crc { Check::Trust } else { Check::Verify };
-    let range = ScanRange { from: checkpoint.lsn, proven: manifest.proven_lsn, limit, check };
+    // What a reader is limited to is known to be durable, too.
+    let proven = if limit == Lsn(u64::MAX) { manifest.proven_lsn } else { limit };
+    let range = ScanRange { from: checkpoint.lsn, proven, limit, check };
     let (scan, replayed_commits) = replay(vfs, layout, manifest.store_id, range, &version, &mut head, dimension)?;
     if head.cut.seqno < manifest.proven_seqno {
         let message = format!("the log ends at commit {}, but {} had been durable", head.cut.seqno, manifest.proven_seqno);

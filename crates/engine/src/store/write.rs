@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use codegraph_vector_ann::{Metric, check_finite, norm};
 use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo};
@@ -15,6 +16,8 @@ use crate::record::{NewRow, Parts, PartsBuilder, RowHead};
 use crate::row_locks::RowGuard;
 use crate::version::Version;
 
+/// How long a write waits for a row before it looks again whether it has to commit for others.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Races that a predicate write loses before it stops everyone else.
 const OPTIMISTIC_ATTEMPTS: usize = 4;
 
@@ -130,14 +133,14 @@ impl Core {
             return Err(Error::invalid("the batch is empty: there is nothing to store"));
         }
         let prepared = self.prepare_all(nodes, None)?;
-        let guard = take(writer, prepared.iter().map(|row| row.id).collect(), locking)?;
+        let guard = self.take(writer, prepared.iter().map(|row| row.id).collect(), locking)?;
         let enqueued = self.enqueue_rows(prepared, &[], guard, |_| Ok(()))?;
         Ok((0, Queued::Commit(enqueued)))
     }
 
     fn update_vector(&self, writer: &Writer, id: NodeId, vector: &[f32], locking: Locking) -> Result<(u64, Queued)> {
         let norm = self.check_vector(id, vector)?;
-        let guard = take(writer, vec![id], locking)?;
+        let guard = self.take(writer, vec![id], locking)?;
         let (version, seqno) = self.read_point();
         let missing = || Error::new(ErrorKind::NotFound, format!("there is no node {id} to update; put it instead"));
         let row = self.find_row(&version, seqno, id)?.ok_or_else(missing)?;
@@ -148,7 +151,7 @@ impl Core {
     }
 
     fn delete(&self, writer: &Writer, ids: &[NodeId], locking: Locking) -> Result<(u64, Queued)> {
-        let guard = take(writer, ids.to_vec(), locking)?;
+        let guard = self.take(writer, ids.to_vec(), locking)?;
         let (version, seqno) = self.read_point();
         let mut live = Vec::new();
         for id in guard.ids() {
@@ -194,7 +197,7 @@ impl Core {
         let staying: HashSet<NodeId> = prepared.iter().map(|row| row.id).collect();
         let doomed: Vec<NodeId> = doomed.into_iter().filter(|id| !staying.contains(id)).collect();
         let touched: Vec<NodeId> = doomed.iter().copied().chain(staying).collect();
-        let guard = take(writer, touched, locking)?;
+        let guard = self.take(writer, touched, locking)?;
         let validate = |ring: &Ring| validate_predicate(ring, seqno, &guard_ids(&doomed), path, filter);
         if prepared.is_empty() && doomed.is_empty() {
             // Still a claim that nothing matches, which a queued commit may contradict.
@@ -203,6 +206,23 @@ impl Core {
         }
         let enqueued = self.enqueue_rows(prepared, &doomed, guard, validate)?;
         Ok((doomed.len() as u64, Queued::Commit(enqueued)))
+    }
+
+    fn take(&self, writer: &Writer, ids: Vec<NodeId>, locking: Locking) -> Result<RowGuard> {
+        if let Some(guard) = writer.row_locks.try_lock(ids.clone()) {
+            return Ok(guard);
+        }
+        if locking == Locking::Try {
+            let message = "another write holds one of these nodes; try again when it is done";
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        loop {
+            // The holder may be a queued commit that nobody waits for yet, even one of this thread's.
+            writer.log.drain(self);
+            if let Some(guard) = writer.row_locks.lock(ids.clone(), PATIENCE) {
+                return Ok(guard);
+            }
+        }
     }
 
     fn nothing_to_do(&self, writer: &Writer, seqno: SeqNo) -> CommitReceipt {
@@ -300,15 +320,6 @@ fn with_path(mut metadata: NodeMetadata, path: Option<&str>) -> Result<NodeMetad
         }
     }
     Ok(metadata)
-}
-
-fn take(writer: &Writer, ids: Vec<NodeId>, locking: Locking) -> Result<RowGuard> {
-    match locking {
-        Locking::Wait => Ok(writer.row_locks.lock(ids)),
-        Locking::Try => writer.row_locks.try_lock(ids).ok_or_else(|| {
-            Error::new(ErrorKind::Conflict, "another write holds one of these nodes; try again when it is done")
-        }),
-    }
 }
 
 fn guard_ids(ids: &[NodeId]) -> HashSet<NodeId> {

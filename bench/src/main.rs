@@ -1,0 +1,78 @@
+//! Benchmarks as ratios in one run: what the store does beside what the disk and the memory can do.
+//!
+//! `cargo run --release -p codegraph-vector-bench -- store [--data BASE.npy] [--queries Q.npy] [--dir DIR]`
+//! `cargo run --release -p codegraph-vector-bench -- memory [--rows N] [--dir DIR]`
+//!
+//! Each pair is interleaved and repeated five times; the median counts. Absolute figures illustrate.
+
+#![allow(clippy::disallowed_methods)] // A benchmark measures the real clock and the real disk.
+
+mod commit;
+mod data;
+mod disk;
+mod import;
+mod memory;
+mod report;
+mod scan;
+
+use std::path::PathBuf;
+
+use report::Report;
+
+/// What the command line says.
+struct Args {
+    command: String,
+    data: Option<PathBuf>,
+    queries: Option<PathBuf>,
+    dir: Option<PathBuf>,
+    rows: usize,
+}
+
+fn args() -> Result<Args, String> {
+    let mut given = std::env::args().skip(1);
+    let command = given.next().ok_or("say what to measure: store or memory")?;
+    let mut args = Args { command, data: None, queries: None, dir: None, rows: 1_000_000 };
+    while let Some(name) = given.next() {
+        let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
+        match name.as_str() {
+            "--data" => args.data = Some(value.into()),
+            "--queries" => args.queries = Some(value.into()),
+            "--dir" => args.dir = Some(value.into()),
+            "--rows" => args.rows = value.parse().map_err(|_| format!("{value} is no number of rows"))?,
+            _ => return Err(format!("{name} is not known")),
+        }
+    }
+    Ok(args)
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let args = args()?;
+    let folder = match &args.dir {
+        Some(dir) => tempfile::tempdir_in(dir)?,
+        None => tempfile::tempdir()?,
+    };
+    let mut report = Report::default();
+    match args.command.as_str() {
+        "store" => {
+            let base = data::load_or_make(args.data.as_deref(), 97_315, 384)?;
+            let queries = data::load_or_make(args.queries.as_deref(), 200, base.dimension)?;
+            commit::single(folder.path(), base.dimension, &mut report)?;
+            commit::many(folder.path(), base.dimension, &mut report)?;
+            import::bulk(folder.path(), &base, &mut report)?;
+            scan::exact(folder.path(), &base, &queries, &mut report)?;
+        }
+        "memory" => memory::run(folder.path(), args.rows, &mut report)?,
+        // The memory benchmark starts itself again with these, to look at fresh processes.
+        "open" => memory::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,
+        other => return Err(format!("{other} is not a benchmark").into()),
+    }
+    print!("{report}");
+    Ok(())
+}
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
