@@ -1,6 +1,6 @@
 //! Benchmarks as ratios in one run: what the store does beside what the disk and the memory can do.
 //!
-//! `cargo run --release -p codegraph-vector-bench -- store [--data BASE.npy] [--queries Q.npy] [--dir DIR]`
+//! `cargo run --release -p codegraph-vector-bench -- store|scan [--data BASE.npy] [--queries Q.npy] [--python PYTHON] [--dir DIR]`
 //! `cargo run --release -p codegraph-vector-bench -- memory [--rows N] [--dir DIR]`
 //!
 //! Each pair is interleaved and repeated five times; the median counts. Absolute figures illustrate.
@@ -10,6 +10,7 @@
 mod commit;
 mod data;
 mod disk;
+mod faiss;
 mod import;
 mod memory;
 mod report;
@@ -25,19 +26,22 @@ struct Args {
     data: Option<PathBuf>,
     queries: Option<PathBuf>,
     dir: Option<PathBuf>,
+    /// A Python with numpy and faiss-cpu, to compare with.
+    python: Option<PathBuf>,
     rows: usize,
 }
 
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
-    let command = given.next().ok_or("say what to measure: store or memory")?;
-    let mut args = Args { command, data: None, queries: None, dir: None, rows: 1_000_000 };
+    let command = given.next().ok_or("say what to measure: store, scan or memory")?;
+    let mut args = Args { command, data: None, queries: None, dir: None, python: None, rows: 1_000_000 };
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--data" => args.data = Some(value.into()),
             "--queries" => args.queries = Some(value.into()),
             "--dir" => args.dir = Some(value.into()),
+            "--python" => args.python = Some(value.into()),
             "--rows" => args.rows = value.parse().map_err(|_| format!("{value} is no number of rows"))?,
             _ => return Err(format!("{name} is not known")),
         }
@@ -59,7 +63,12 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             commit::single(folder.path(), base.dimension, &mut report)?;
             commit::many(folder.path(), base.dimension, &mut report)?;
             import::bulk(folder.path(), &base, &mut report)?;
-            scan::exact(folder.path(), &base, &queries, &mut report)?;
+            scan::exact(folder.path(), &base, &queries, args.python.as_deref(), &mut report)?;
+        }
+        "scan" => {
+            let base = data::load_or_make(args.data.as_deref(), 97_315, 384)?;
+            let queries = data::load_or_make(args.queries.as_deref(), 200, base.dimension)?;
+            scan::exact(folder.path(), &base, &queries, args.python.as_deref(), &mut report)?;
         }
         "memory" => memory::run(folder.path(), args.rows, &mut report)?,
         // The memory benchmark starts itself again with these, to look at fresh processes.

@@ -22,6 +22,9 @@ const NORMS_AHEAD: usize = CHUNK_ROWS;
 /// Below this, a sum of squares or a product of norms may have lost digits to underflow.
 const TINY: f64 = 1e-30;
 
+/// Slack of the bar, many times the rounding of f32.
+const BAR_SLACK: f64 = 1e-5;
+
 /// How far ahead of their use listed rows are requested from memory.
 const LIST_PREFETCH_BYTES: usize = 8192;
 
@@ -166,10 +169,40 @@ impl ExactScan {
                 }
                 Metric::Euclidean => self.kernels.l2_rows(&self.query, rows, dim, raws),
             }
+            let bar = self.bar(top.threshold());
             for (i, (&raw, row)) in raws.iter().zip(rows.chunks_exact(dim)).enumerate() {
-                let score = self.score(raw, row, self.norm_of(block, first + i));
+                let row_norm = self.norm_of(block, first + i);
+                if self.is_below(bar, raw, row_norm) {
+                    continue;
+                }
+                let score = self.score(raw, row, row_norm);
                 offer(score, (first + i) as u32, &mut admit, top);
             }
+        }
+    }
+
+    /// The threshold on the scale of the kernels' values, a little too low: a row that stays below
+    /// it needs no score, and so no division or root.
+    fn bar(&self, threshold: f32) -> f32 {
+        let lenient = f64::from(threshold) - BAR_SLACK * (1.0 + f64::from(threshold).abs());
+        match self.metric {
+            Metric::Cosine => (lenient * self.query_norm) as f32,
+            Metric::Dot => lenient as f32,
+            Metric::Euclidean => (lenient * lenient) as f32,
+        }
+    }
+
+    /// Whether a row is certainly below the bar. False where f32 overflows or underflows, and where
+    /// anything is not a number: those rows get their score from f64.
+    #[inline]
+    fn is_below(&self, bar: f32, raw: f32, row_norm: f32) -> bool {
+        match self.metric {
+            Metric::Cosine => {
+                let limit = bar * row_norm;
+                raw < limit && raw.is_finite() && (TINY as f32..f32::INFINITY).contains(&limit.abs())
+            }
+            Metric::Dot => raw < bar && raw.is_finite(),
+            Metric::Euclidean => raw > bar && raw.is_finite(),
         }
     }
 
