@@ -70,6 +70,10 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             let queries = data::load_or_make(args.queries.as_deref(), 200, base.dimension)?;
             scan::exact(folder.path(), &base, &queries, args.python.as_deref(), &mut report)?;
         }
+        "import" => {
+            let base = data::load_or_make(args.data.as_deref(), 97_315, 384)?;
+            import::bulk(folder.path(), &base, &mut report)?;
+        }
         "memory" => memory::run(folder.path(), args.rows, &mut report)?,
         // The memory benchmark starts itself again with these, to look at fresh processes.
         "open" => memory::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,

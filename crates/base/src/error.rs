@@ -97,7 +97,8 @@ impl Error {
     /// A failed call of the operating system on `path`; the kind follows from the cause.
     pub fn io(action: &str, path: impl AsRef<Path>, source: io::Error) -> Self {
         let kind = match source.kind() {
-            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            // Nothing lies below a file, so what was looked for there is missing.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => ErrorKind::ReadOnly,
             _ => ErrorKind::Io,

@@ -16,6 +16,9 @@ compile_error!("the files of a store are little-endian and used in place");
 mod cache;
 mod deaths;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod job;
 mod memtable;
 mod node;

@@ -78,7 +78,7 @@ pub(crate) struct PutRow<'a> {
     pub(crate) checksum: RowChecksum,
     /// Little-endian f32.
     pub(crate) vector: &'a [u8],
-    pub(crate) metadata: NodeMetadata,
+    pub(crate) metadata: Arc<NodeMetadata>,
     pub(crate) encoded: &'a [u8],
 }
 
@@ -224,7 +224,7 @@ impl Inner {
             created_us: put.created_us,
             updated_us: put.updated_us,
             checksum: put.checksum,
-            metadata: Arc::new(put.metadata),
+            metadata: put.metadata,
             encoded: put.encoded.into(),
             death: AtomicU64::new(SeqNo::MAX.0),
             previous,

@@ -14,7 +14,7 @@ fn put(table: &Memtable, id: NodeId, seqno: u64, path: Option<&str>) {
         norm: 1.0,
         checksum: RowChecksum::default(),
         vector: bytemuck::cast_slice(&vector),
-        metadata,
+        metadata: Arc::new(metadata),
         encoded: b"",
     };
     table.put(std::iter::once(row));

@@ -217,6 +217,8 @@ pub struct TestSwitches {
     pub free_locks_early: bool,
     /// A log's unproven tail is served without having been rewritten.
     pub keep_tail: bool,
+    /// Batches go into the log in parts of about so many bytes, so that small ones have several.
+    pub batch_part_bytes: Option<usize>,
 }
 
 impl OpenOptions {
@@ -229,8 +231,8 @@ impl OpenOptions {
     /// Whether a part is switched off by a test.
     #[cfg(feature = "test-switches")]
     pub(crate) fn switches(&self) -> Switches {
-        let TestSwitches { ignore_crc, free_locks_early, keep_tail } = self.switches;
-        Switches { ignore_crc, free_locks_early, keep_tail }
+        let TestSwitches { ignore_crc, free_locks_early, keep_tail, batch_part_bytes } = self.switches;
+        Switches { ignore_crc, free_locks_early, keep_tail, batch_part_bytes }
     }
 }
 
@@ -240,6 +242,7 @@ pub(crate) struct Switches {
     pub(crate) ignore_crc: bool,
     pub(crate) free_locks_early: bool,
     pub(crate) keep_tail: bool,
+    pub(crate) batch_part_bytes: Option<usize>,
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::filter::Filter;
 use crate::job::Job;
 use crate::node::CodeNode;
 use crate::options::{EmbedderId, OpenOptions, Settings};
-use crate::store::core::Core;
+use crate::store::core::Handle;
 use crate::store::{
     CommitReceipt, Locking, Match, PendingWrite, RecoveryReport, SearchRequest, SearchResults, Snapshot,
     StoreStatistics, VectorMetadata, VerifyReport, Write, WriteOutcome,
@@ -59,7 +59,7 @@ pub struct StorageHeader {
 /// ```
 #[derive(Clone)]
 pub struct PersistentVectorStore {
-    core: Arc<Core>,
+    core: Arc<Handle>,
     backups: Arc<Path>,
 }
 
@@ -88,7 +88,7 @@ impl PersistentVectorStore {
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let backups = options.backups.clone().unwrap_or_else(|| default_backups(path));
-        Ok(Self { core: crate::store::open(path.to_owned(), &options)?, backups: backups.into() })
+        Ok(Self { core: Handle::new(crate::store::open(path.to_owned(), &options)?), backups: backups.into() })
     }
 
     /// The store's folder.

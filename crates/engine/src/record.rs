@@ -2,7 +2,7 @@
 //!
 //! A commit is a run of *parts* and one *commit* record behind them, always in one group, so that
 //! a log that ends between them holds none of it. Parts are about
-//! [`BATCH_PART_BYTES`](limits::BATCH_PART_BYTES) long. Records hold resolved ids and rows, never
+//! [`BATCH_PART_BYTES`](codegraph_vector_base::limits::BATCH_PART_BYTES) long. Records hold resolved ids and rows, never
 //! filters, so that replaying one needs nothing but the state before it.
 //!
 //! | kind | payload |
@@ -11,8 +11,13 @@
 //! | 17 deletes | ids, `u128` each |
 //! | 18 commit | wire: [`CommitHead`] |
 
-use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo, limits, wire};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo, wire};
 use wincode::{SchemaRead, SchemaWrite};
+
+use crate::node::NodeMetadata;
 
 /// Rows that are put.
 pub(crate) const KIND_ROWS: u16 = 16;
@@ -42,11 +47,54 @@ pub(crate) struct CommitHead {
     pub(crate) deletes: u64,
 }
 
-/// A part of a commit, encoded.
+/// A part of a commit, in the pieces that its payload is put together from.
 #[derive(Debug)]
-pub(crate) struct Part {
-    pub(crate) kind: u16,
-    pub(crate) payload: Vec<u8>,
+pub(crate) enum Part {
+    Rows(RowsPart),
+    Deletes(Vec<u8>),
+}
+
+/// See [`Part`]. The rows are kept decoded as well, so that `apply` need not decode them again.
+#[derive(Debug)]
+pub(crate) struct RowsPart {
+    /// Length and heads, encoded, up to the vectors.
+    front: Vec<u8>,
+    heads: Vec<RowHead>,
+    vectors: Vec<f32>,
+    metadata: Vec<u8>,
+    decoded: Vec<Arc<NodeMetadata>>,
+}
+
+impl Part {
+    /// The kind of its record.
+    pub(crate) fn kind(&self) -> u16 {
+        match self {
+            Part::Rows(_) => KIND_ROWS,
+            Part::Deletes(_) => KIND_DELETES,
+        }
+    }
+
+    /// The payload of its record, piece by piece.
+    pub(crate) fn pieces(&self) -> [&[u8]; 3] {
+        match self {
+            Part::Rows(rows) => [&rows.front, bytemuck::cast_slice(&rows.vectors), &rows.metadata],
+            Part::Deletes(ids) => [ids, &[], &[]],
+        }
+    }
+
+    /// What reading the record would give.
+    pub(crate) fn view(&self, dimension: usize) -> PartView<'_> {
+        match self {
+            Part::Rows(rows) => PartView::Rows(RowsView {
+                heads: Cow::Borrowed(&rows.heads),
+                vectors: bytemuck::cast_slice(&rows.vectors),
+                metadata: &rows.metadata,
+                decoded: &rows.decoded,
+                dimension,
+            }),
+            Part::Deletes(ids) => PartView::Deletes(ids),
+        }
+    }
 }
 
 /// A row on its way into a part.
@@ -54,39 +102,69 @@ pub(crate) struct Part {
 pub(crate) struct NewRow<'a> {
     pub(crate) head: RowHead,
     pub(crate) vector: &'a [f32],
+    /// Encoded.
     pub(crate) metadata: &'a [u8],
+    pub(crate) decoded: &'a Arc<NodeMetadata>,
 }
 
 /// Collects rows and deletes into parts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PartsBuilder {
+    part_bytes: usize,
+    /// Rows still to come, if it was said: space is made for them at once.
+    expected: usize,
     parts: Vec<Part>,
     heads: Vec<RowHead>,
     vectors: Vec<f32>,
     metadata: Vec<u8>,
+    decoded: Vec<Arc<NodeMetadata>>,
     rows: u64,
     deletes: u64,
     bytes: u64,
 }
 
 impl PartsBuilder {
+    /// Makes parts of about `part_bytes` out of `expected` rows.
+    pub(crate) fn new(part_bytes: usize, expected: usize) -> Self {
+        Self {
+            part_bytes,
+            expected,
+            parts: Vec::new(),
+            heads: Vec::new(),
+            vectors: Vec::new(),
+            metadata: Vec::new(),
+            decoded: Vec::new(),
+            rows: 0,
+            deletes: 0,
+            bytes: 0,
+        }
+    }
+
     /// Adds a row.
     pub(crate) fn put(&mut self, row: NewRow<'_>) -> Result<()> {
+        if self.heads.is_empty() {
+            let rows = self.expected.min(self.part_bytes.div_ceil(row.vector.len() * 4));
+            self.vectors.reserve(rows * row.vector.len());
+            self.heads.reserve(rows);
+            self.decoded.reserve(rows);
+        }
         self.heads.push(row.head);
         self.vectors.extend_from_slice(row.vector);
         self.metadata.extend_from_slice(row.metadata);
+        self.decoded.push(row.decoded.clone());
         self.rows += 1;
+        self.expected = self.expected.saturating_sub(1);
         let bytes = self.heads.len() * size_of::<RowHead>() + self.vectors.len() * 4 + self.metadata.len();
-        if bytes >= limits::BATCH_PART_BYTES { self.end_rows() } else { Ok(()) }
+        if bytes >= self.part_bytes { self.end_rows() } else { Ok(()) }
     }
 
     /// Adds ids to delete.
     pub(crate) fn delete(&mut self, ids: &[NodeId]) {
-        for ids in ids.chunks(limits::BATCH_PART_BYTES / size_of::<NodeId>()) {
+        for ids in ids.chunks((self.part_bytes / size_of::<NodeId>()).max(1)) {
             let payload: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
             self.bytes += payload.len() as u64;
             self.deletes += ids.len() as u64;
-            self.parts.push(Part { kind: KIND_DELETES, payload });
+            self.parts.push(Part::Deletes(payload));
         }
     }
 
@@ -94,20 +172,20 @@ impl PartsBuilder {
         if self.heads.is_empty() {
             return Ok(());
         }
-        let heads = wire::encode(&self.heads)?;
-        let padded = (4 + heads.len()).next_multiple_of(4);
-        let vectors: &[u8] = bytemuck::cast_slice(&self.vectors);
-        let mut payload = Vec::with_capacity(padded + vectors.len() + self.metadata.len());
-        payload.extend_from_slice(&(heads.len() as u32).to_le_bytes());
-        payload.extend_from_slice(&heads);
-        payload.resize(padded, 0);
-        payload.extend_from_slice(vectors);
-        payload.extend_from_slice(&self.metadata);
-        self.bytes += payload.len() as u64;
-        self.parts.push(Part { kind: KIND_ROWS, payload });
-        self.heads.clear();
-        self.vectors.clear();
-        self.metadata.clear();
+        let encoded = wire::encode(&self.heads)?;
+        let mut front = Vec::with_capacity(encoded.len() + 8);
+        front.extend_from_slice(&(encoded.len() as u32).to_le_bytes());
+        front.extend_from_slice(&encoded);
+        front.resize(front.len().next_multiple_of(4), 0);
+        let part = Part::Rows(RowsPart {
+            front,
+            heads: std::mem::take(&mut self.heads),
+            vectors: std::mem::take(&mut self.vectors),
+            metadata: std::mem::take(&mut self.metadata),
+            decoded: std::mem::take(&mut self.decoded),
+        });
+        self.bytes += part.pieces().iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.parts.push(part);
         Ok(())
     }
 
@@ -153,9 +231,11 @@ pub(crate) enum PartView<'a> {
 /// The rows of a part, in place.
 #[derive(Debug)]
 pub(crate) struct RowsView<'a> {
-    heads: Vec<RowHead>,
+    heads: Cow<'a, [RowHead]>,
     vectors: &'a [u8],
     metadata: &'a [u8],
+    /// The metadata of each row, if it is at hand.
+    decoded: &'a [Arc<NodeMetadata>],
     dimension: usize,
 }
 
@@ -165,6 +245,20 @@ pub(crate) struct RowView<'a> {
     pub(crate) head: RowHead,
     pub(crate) vector: &'a [u8],
     pub(crate) metadata: &'a [u8],
+    decoded: Option<&'a Arc<NodeMetadata>>,
+}
+
+impl RowView<'_> {
+    /// The metadata, decoded.
+    ///
+    /// # Errors
+    /// `Corrupt` if it cannot be.
+    pub(crate) fn decoded(&self) -> Result<Arc<NodeMetadata>> {
+        match self.decoded {
+            Some(decoded) => Ok(decoded.clone()),
+            None => NodeMetadata::decode(self.metadata).map(Arc::new),
+        }
+    }
 }
 
 impl<'a> PartView<'a> {
@@ -204,7 +298,7 @@ impl<'a> RowsView<'a> {
         if claimed != metadata.len() as u64 {
             return Err(malformed("the metadata of a row record does not have the length that its heads say"));
         }
-        Ok(Self { heads, vectors, metadata, dimension })
+        Ok(Self { heads: Cow::Owned(heads), vectors, metadata, decoded: &[], dimension })
     }
 
     /// Number of rows.
@@ -215,11 +309,11 @@ impl<'a> RowsView<'a> {
     /// The rows, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = RowView<'a>> {
         let mut metadata = self.metadata;
-        let vectors = self.vectors.chunks_exact(self.dimension * 4);
-        self.heads.iter().zip(vectors).map(move |(head, vector)| {
+        let (vectors, decoded) = (self.vectors.chunks_exact(self.dimension * 4), self.decoded);
+        self.heads.iter().zip(vectors).enumerate().map(move |(at, (head, vector))| {
             let (own, rest) = metadata.split_at(head.metadata_bytes as usize);
             metadata = rest;
-            RowView { head: *head, vector, metadata: own }
+            RowView { head: *head, vector, metadata: own, decoded: decoded.get(at) }
         })
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use codegraph_vector_base::limits;
 use proptest::prelude::*;
 
 const DIMENSION: usize = 3;
@@ -22,9 +23,9 @@ fn rows() -> impl Strategy<Value = Rows> {
 }
 
 fn build(rows: &Rows, deletes: &[NodeId]) -> Parts {
-    let mut builder = PartsBuilder::default();
+    let mut builder = PartsBuilder::new(limits::BATCH_PART_BYTES, 0);
     for (id, vector, metadata) in rows {
-        builder.put(NewRow { head: head(*id, vector, metadata), vector, metadata }).unwrap();
+        builder.put(NewRow { head: head(*id, vector, metadata), vector, metadata, decoded: &Arc::default() }).unwrap();
     }
     builder.delete(deletes);
     builder.finish(u64::MAX).unwrap()
@@ -36,7 +37,7 @@ proptest! {
         let parts = build(&rows, &deletes);
         let (mut read, mut dead) = (Rows::new(), Vec::new());
         for part in &parts.parts {
-            match PartView::parse(part.kind, &part.payload, DIMENSION).unwrap().unwrap() {
+            match PartView::parse(part.kind(), &part.pieces().concat(), DIMENSION).unwrap().unwrap() {
                 PartView::Rows(view) => for row in view.iter() {
                     let vector = row.vector.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect();
                     read.push((row.head.id, vector, row.metadata.to_vec()));
@@ -58,10 +59,10 @@ proptest! {
     #[test]
     fn a_flipped_byte_is_read_without_panic(rows in rows(), at: usize, flip in 1u8..) {
         for part in build(&rows, &[]).parts {
-            let mut bytes = part.payload;
+            let mut bytes = part.pieces().concat();
             let at = at % bytes.len();
             bytes[at] ^= flip;
-            if let Ok(Some(PartView::Rows(view))) = PartView::parse(part.kind, &bytes, DIMENSION) {
+            if let Ok(Some(PartView::Rows(view))) = PartView::parse(part.kind(), &bytes, DIMENSION) {
                 let _ = view.iter().count();
             }
         }
@@ -71,12 +72,13 @@ proptest! {
 #[test]
 fn a_large_batch_goes_in_parts_and_too_large_a_one_is_refused() {
     let vector = vec![0.5f32; 4096];
-    let row = |id| NewRow { head: head(id, &vector, b""), vector: &vector, metadata: b"" };
-    let mut builder = PartsBuilder::default();
+    let decoded = Arc::default();
+    let row = |id| NewRow { head: head(id, &vector, b""), vector: &vector, metadata: b"", decoded: &decoded };
+    let mut builder = PartsBuilder::new(limits::BATCH_PART_BYTES, 0);
     (0..200).for_each(|id| builder.put(row(id)).unwrap());
     let parts = builder.finish(u64::MAX).unwrap();
-    assert!(parts.parts.len() > 2 && parts.parts.iter().all(|part| part.payload.len() < limits::MAX_FRAME_PAYLOAD_BYTES));
-    let mut builder = PartsBuilder::default();
+    assert!(parts.parts.len() > 2 && parts.parts.iter().all(|part| part.pieces().concat().len() < limits::MAX_FRAME_PAYLOAD_BYTES));
+    let mut builder = PartsBuilder::new(limits::BATCH_PART_BYTES, 0);
     (0..200).for_each(|id| builder.put(row(id)).unwrap());
     let error = builder.finish(1 << 20).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);

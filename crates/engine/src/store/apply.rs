@@ -3,6 +3,8 @@
 //! Commits that were just synced, recovery, and read-only opens all come through here with the
 //! same bytes. An id has at most one live row, so a put or delete kills exactly that one.
 
+use std::sync::Arc;
+
 use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksumSum, SeqNo, wire};
 
 use crate::memtable::{Memtable, PutRow};
@@ -65,7 +67,7 @@ pub(crate) fn apply(version: &Version, totals: &mut Totals, commit: &Commit<'_>)
 fn put(version: &Version, totals: &mut Totals, rows: &RowsView<'_>, head: &CommitHead) -> Result<()> {
     let mut decoded = Vec::with_capacity(rows.len());
     for row in rows.iter() {
-        decoded.push(wire::decode::<NodeMetadata>(row.metadata)?);
+        decoded.push(row.decoded()?);
         kill(version, totals, row.head.id, head.seqno)?;
         totals.rows += 1;
         totals.checksum += row.head.checksum;
@@ -76,7 +78,7 @@ fn put(version: &Version, totals: &mut Totals, rows: &RowsView<'_>, head: &Commi
 
 fn insert<'a>(
     table: &Memtable,
-    rows: impl Iterator<Item = (RowView<'a>, NodeMetadata)>,
+    rows: impl Iterator<Item = (RowView<'a>, Arc<NodeMetadata>)>,
     head: &CommitHead,
 ) {
     table.put(rows.map(|(row, metadata)| PutRow {
@@ -133,7 +135,7 @@ impl Assembler {
 }
 
 /// Reads the parts of a commit.
-pub(crate) fn views<'a>(
+fn views<'a>(
     parts: impl Iterator<Item = (u16, &'a [u8])>,
     dimension: usize,
 ) -> Result<Vec<PartView<'a>>> {

@@ -21,8 +21,15 @@ impl Core {
             return Ok(());
         }
         let outcome = self.settle_down();
-        self.closed.store(true, Ordering::Release);
+        {
+            // A flush or merge at work would go on writing after another process has taken over.
+            let _flush_is_over = writer.flushing.lock();
+            let _merge_is_over = writer.merging.lock();
+            let _install_is_over = self.manifests.lock();
+            self.closed.store(true, Ordering::Release);
+        }
         writer.log.shut(Error::new(ErrorKind::Closed, "this store was closed").at(self.layout.root()));
+        drop(writer.lock.lock().take()); // Others may write now, even while handles are left.
         outcome
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use codegraph_vector_base::{Lsn, Result, SeqNo, wire};
 use codegraph_vector_storage::wal::{Committed, GroupEnd, LogHooks, SyncNote, SyncPolicy, Ticket};
 
-use super::apply::{Commit, apply, views};
+use super::apply::{Commit, apply};
 use super::core::{Core, Writer};
 use super::ring::{Effects, Ring};
 use crate::options::Durability;
@@ -75,7 +75,7 @@ impl Core {
             let head = parts.head(seqno, commit_time_us);
             let encoded = wire::encode(&head)?;
             for part in &parts.parts {
-                group.append(part.kind, &[&part.payload]);
+                group.append(part.kind(), &part.pieces());
             }
             let lsn = group.append(KIND_COMMIT, &[&encoded]);
             (assigned.seqno, assigned.commit_time_us) = (seqno, commit_time_us);
@@ -87,7 +87,11 @@ impl Core {
 
     /// Waits until a queued commit is acknowledged.
     pub(crate) fn wait(&self, enqueued: &Enqueued) -> Result<CommitReceipt> {
-        let committed = self.writer()?.log.wait(&enqueued.ticket, self)?;
+        // What was committed stays so, even if the store was closed since.
+        let committed = match enqueued.ticket.outcome() {
+            Some(outcome) => outcome?,
+            None => self.writer()?.log.wait(&enqueued.ticket, self)?,
+        };
         Ok(enqueued.receipt(committed))
     }
 
@@ -97,12 +101,14 @@ impl Core {
         Ok(())
     }
 
-    /// Leaves a note of how far the log is durable, for readers in other processes. A note that
-    /// cannot be written only makes them lag.
-    pub(crate) fn leave_note(&self, writer: &Writer, synced_lsn: Lsn) {
+    /// Leaves a note of how far the log is durable, for readers in other processes. Once there was
+    /// one since the machine started, one that cannot be written only makes them lag; without, they
+    /// would believe all that they see.
+    pub(crate) fn leave_note(&self, writer: &Writer, synced_lsn: Lsn) -> Result<()> {
         let epoch = writer.log.appender(|appender| appender.epoch());
         let note = SyncNote { boot_id: writer.boot_id, synced_lsn, epoch };
-        let _ = note.write(writer.lock.file(), self.store_id);
+        let lock = writer.lock.lock();
+        lock.as_ref().map_or(Ok(()), |lock| note.write(lock.file(), self.store_id))
     }
 }
 
@@ -126,8 +132,8 @@ impl LogHooks<Assigned, Pending> for Core {
         let mut head = self.head.lock();
         let version = self.version.load_full();
         for pending in &entries {
-            let parts = pending.parts.parts.iter().map(|part| (part.kind, &part.payload[..]));
-            let commit = Commit { head: pending.head, parts: views(parts, self.dimension)? };
+            let parts = pending.parts.parts.iter().map(|part| part.view(self.dimension)).collect();
+            let commit = Commit { head: pending.head, parts };
             apply(&version, &mut head.totals, &commit)?;
         }
         if let Some(last) = entries.last() {
@@ -136,7 +142,7 @@ impl LogHooks<Assigned, Pending> for Core {
             self.visible.store(seqno.0, Ordering::Release);
         }
         drop(head);
-        self.leave_note(writer, end.synced);
+        let _ = self.leave_note(writer, end.synced);
         if end.synced < end.lsn {
             self.schedule_sync(writer);
         }

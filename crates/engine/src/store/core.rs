@@ -56,7 +56,8 @@ pub(crate) struct Head {
 /// What only the writing process has.
 pub(crate) struct Writer {
     pub(crate) log: Log<Assigned, Pending>,
-    pub(crate) lock: Box<dyn VfsLock>,
+    /// Held until the store is closed.
+    pub(crate) lock: Mutex<Option<Box<dyn VfsLock>>>,
     pub(crate) boot_id: u128,
     pub(crate) row_locks: Arc<RowLocks>,
     /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
@@ -140,6 +141,32 @@ impl Core {
             return Err(Error::new(ErrorKind::Closed, "this store was closed").at(self.layout.root()));
         }
         Ok(())
+    }
+}
+
+/// What users hold of an open store: its handles and snapshots. The last one closes it, even while work
+/// in the background still holds the [`Core`].
+pub(crate) struct Handle(Arc<Core>);
+
+impl Handle {
+    /// The first handle on a store.
+    pub(crate) fn new(core: Arc<Core>) -> Arc<Self> {
+        Arc::new(Self(core))
+    }
+}
+
+impl std::ops::Deref for Handle {
+    type Target = Arc<Core>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // As below.
+        let _ = self.0.close();
     }
 }
 

@@ -113,11 +113,12 @@ impl Core {
     pub(super) fn flush_oldest(&self) -> Result<bool> {
         let writer = self.writer()?;
         let _one_at_a_time = writer.flushing.lock();
+        self.check_open()?; // It may have been closed while this waited.
         let version = self.version.load_full();
         let Some(frozen) = version.frozen.first() else { return Ok(false) };
         if writer.log.appender(|appender| appender.synced()) < frozen.cut.lsn {
             // A segment must not hold what a power cut can still take out of the log's middle.
-            writer.log.sync()?;
+            let _ = self.leave_note(writer, writer.log.sync()?);
         }
         let built = self.write_segment(writer, frozen)?;
         let segment = self.install_flush(frozen, built.as_ref())?;

@@ -78,6 +78,7 @@ impl Core {
         let vfs = &*self.environment.vfs;
         let writer = self.writer()?;
         let mut manifests = self.manifests.lock();
+        self.check_open()?;
         manifests.retired.retain(|(_, segment)| segment.strong_count() > 0);
         let keep: Vec<&Manifest> = std::iter::once(&manifests.current).chain(&manifests.previous).collect();
         prune(vfs, &self.layout, &keep)?;

@@ -72,7 +72,7 @@ impl Core {
             writer.sync_scheduled.store(false, Ordering::Release);
             // A failure latches the log, and the next write is told.
             if let Ok(synced) = writer.log.sync() {
-                core.leave_note(writer, synced);
+                let _ = core.leave_note(writer, synced);
             }
         });
     }

@@ -99,11 +99,12 @@ impl Core {
     fn merge_if(&self, choose: impl FnOnce(&Version) -> Option<Vec<Arc<Segment>>>) -> Result<usize> {
         let writer = self.writer()?;
         let _one_at_a_time = writer.merging.lock();
+        self.check_open()?; // It may have been closed while this waited.
         let (version, base) = self.read_point();
         let Some(sources) = choose(&version) else { return Ok(0) };
         // Rows that died by commits which a power cut may still take must not be dropped.
         if writer.log.appender(|appender| appender.synced()) < writer.log.appender(|appender| appender.end()) {
-            writer.log.sync()?;
+            let _ = self.leave_note(writer, writer.log.sync()?);
         }
         let built = self.write_merged(writer, &sources, base)?;
         self.install_merge(&sources, built.as_ref(), base)?;

@@ -11,9 +11,9 @@ use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsLock};
 use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, SeqNo, StoreId, limits};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{
-    Loaded, Manifest, MetricCode, SegmentRef, StoreSchema, install, load_newest,
+    Fallback, Loaded, Manifest, MetricCode, SegmentRef, StoreSchema, install, load_newest,
 };
-use codegraph_vector_storage::wal::{self, Appender, Continuation, Log, Scan, ScanRange};
+use codegraph_vector_storage::wal::{self, Appender, Continuation, Log, Scan, ScanRange, SyncNote};
 use parking_lot::{Mutex, RwLock};
 
 use super::apply::{Assembler, Totals, apply};
@@ -37,6 +37,8 @@ pub struct RecoveryReport {
     pub cut: Option<wal::Cut>,
     /// Newer manifests that were damaged, and that the store fell back behind: file and fault.
     pub fallbacks: Vec<(PathBuf, String)>,
+    /// Older manifests that were damaged: file and fault. Nothing is lost by it.
+    pub damaged_manifests: Vec<(PathBuf, String)>,
 }
 
 /// The number of a metric in the manifest.
@@ -78,20 +80,47 @@ pub(crate) fn open(root: PathBuf, options: &OpenOptions) -> Result<Arc<Core>> {
     let lock = take_lock(vfs, &layout)?;
     let loaded = match load_newest(vfs, &layout) {
         Err(error) if error.kind() == ErrorKind::NotFound => create(&layout, options)?,
-        loaded => loaded?,
+        loaded => {
+            // Whoever gave the newest manifest its name may have been killed, or have failed, before the
+            // name was durable.
+            vfs.sync_dir(layout.root())?;
+            loaded?
+        }
     };
     check_schema(&loaded.manifest.schema, &layout, options)?;
     for leftover in layout.leftovers(vfs)? {
         vfs.remove_file(&leftover)?;
     }
-    let recovered = recover(vfs, &layout, &loaded, Lsn(u64::MAX), options)?;
+    let proven = proven_lsn(vfs, &*lock, &loaded.manifest)?;
+    let recovered = recover(vfs, &layout, &loaded, Bounds { proven, limit: Lsn(u64::MAX) }, options)?;
     let core = assemble(layout, options, &loaded, recovered, Some(lock))?;
     core.settle(loaded.manifest, options)?;
     Ok(core)
 }
 
+/// Up to where the log is known to be durable: by the manifest, and by the note of the writer before, if
+/// it was killed and the machine was not. Then what it had synced is there, or something else took it.
+fn proven_lsn(vfs: &dyn Vfs, lock: &dyn VfsLock, manifest: &Manifest) -> Result<Lsn> {
+    let note = SyncNote::read(lock.file(), manifest.store_id)?;
+    let of_this_boot = note.filter(|note| vfs.boot_id().is_some_and(|boot| boot == note.boot_id));
+    Ok(of_this_boot.map_or(manifest.proven_lsn, |note| note.synced_lsn.max(manifest.proven_lsn)))
+}
+
+/// How far recovery has to read the log, and may.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// What is bad before this is damage.
+    pub(super) proven: Lsn,
+    /// What is behind this is left alone.
+    pub(super) limit: Lsn,
+}
+
 fn take_lock(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<Box<dyn VfsLock>> {
-    vfs.try_lock(&layout.lock_path())?.ok_or_else(|| {
+    let lock = vfs.try_lock(&layout.lock_path()).map_err(|error| match error.kind() {
+        ErrorKind::ReadOnly => error.context("this store cannot be written here; open it read-only"),
+        _ => error,
+    })?;
+    lock.ok_or_else(|| {
         let message = "this store is open for writing elsewhere; close it there, or open it read-only here";
         Error::new(ErrorKind::Busy, message).at(layout.root())
     })
@@ -107,7 +136,10 @@ fn check_may_create(vfs: &dyn Vfs, layout: &StoreLayout, options: &OpenOptions) 
     if !vfs.exists(root)? {
         return Ok(());
     }
-    let names = vfs.list(root).map_err(|error| error.context("a store is a folder, and this is none"))?;
+    let names = vfs.list(root).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => error.as_kind(ErrorKind::InvalidInput).context("a store is a folder, and this is none"),
+        _ => error,
+    })?;
     let ours = |name: &str| {
         let leftover = name.strip_suffix(codegraph_vector_base::vfs::TEMPORARY_SUFFIX);
         matches!(name, "LOCK" | "wal" | "segments" | ".gitignore")
@@ -197,12 +229,12 @@ pub(super) fn check_schema(schema: &StoreSchema, layout: &StoreLayout, options: 
     }
 }
 
-/// Opens the segments and replays the log behind the checkpoint up to `limit`.
+/// Opens the segments and replays the log behind the checkpoint.
 pub(super) fn recover(
     vfs: &dyn Vfs,
     layout: &StoreLayout,
     loaded: &Loaded,
-    limit: Lsn,
+    bounds: Bounds,
     options: &OpenOptions,
 ) -> Result<Recovered> {
     let manifest = &loaded.manifest;
@@ -221,22 +253,29 @@ pub(super) fn recover(
     let totals = count(&version)?;
     let mut head = Head { cut, totals };
     let check = if options.switches().ignore_crc { Check::Trust } else { Check::Verify };
-    // What a reader is limited to is known to be durable, too.
-    let proven = if limit == Lsn(u64::MAX) { manifest.proven_lsn } else { limit };
+    let Bounds { proven, limit } = bounds;
     let range = ScanRange { from: checkpoint.lsn, proven, limit, check };
     let (scan, replayed_commits) = replay(vfs, layout, manifest.store_id, range, &version, &mut head, dimension)?;
     if head.cut.seqno < manifest.proven_seqno {
         let message = format!("the log ends at commit {}, but {} had been durable", head.cut.seqno, manifest.proven_seqno);
         return Err(Error::corrupt(layout.wal_dir(), 0, message));
     }
+    if limit == Lsn(u64::MAX) && manifest.clean_close != Some(scan.end) {
+        scan.check_uncut()?;
+    }
     version.floor = head.cut.seqno;
     let report = RecoveryReport {
         replayed_commits,
         replayed_bytes: scan.end.0 - checkpoint.lsn.0,
         cut: scan.cut.clone(),
-        fallbacks: loaded.fallbacks.iter().map(|bad| (bad.path.clone(), bad.error.to_string())).collect(),
+        fallbacks: told(&loaded.fallbacks),
+        damaged_manifests: told(&loaded.damaged),
     };
     Ok(Recovered { version, head, scan, report })
+}
+
+fn told(manifests: &[Fallback]) -> Vec<(PathBuf, String)> {
+    manifests.iter().map(|bad| (bad.path.clone(), bad.error.to_string())).collect()
 }
 
 /// Applies the commits of a stretch of the log; returns how many there were.
@@ -307,7 +346,7 @@ pub(super) fn assemble(
         let appender = wal::resume(environment.vfs.clone(), &layout.wal_dir(), scan, how)?;
         Ok(Writer {
             log: Log::new(appender, Assigned::after(cut), environment.clock.clone()),
-            lock,
+            lock: Mutex::new(Some(lock)),
             boot_id: environment.vfs.boot_id().unwrap_or(0),
             row_locks: Arc::new(RowLocks::default()),
             gate: RwLock::new(()),
@@ -347,11 +386,12 @@ pub(super) fn assemble(
 
 impl Core {
     /// After a writing open: leaves the note, records what the options say anew, and clears away
-    /// what a crash left.
-    fn settle(&self, manifest: Manifest, options: &OpenOptions) -> Result<()> {
+    /// what a crash, or a merge before the last close, left. Removing large files takes a while,
+    /// so that is done in the background where there is one.
+    fn settle(self: &Arc<Self>, manifest: Manifest, options: &OpenOptions) -> Result<()> {
         let writer = self.writer()?;
         let synced = writer.log.appender(Appender::synced);
-        self.leave_note(writer, synced);
+        self.leave_note(writer, synced)?;
         let settings = self.settings().to_pairs();
         let learned = manifest.schema.embedder.is_none() && options.embedder.is_some();
         if learned || settings != manifest.settings {
@@ -360,6 +400,10 @@ impl Core {
                 next.schema.embedder = next.schema.embedder.take().or_else(|| options.embedder.clone());
                 Ok(())
             })?;
+        }
+        if self.settings.load().background {
+            self.schedule_maintenance();
+            return Ok(());
         }
         self.clear_away()
     }

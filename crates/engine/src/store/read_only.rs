@@ -8,10 +8,10 @@ use codegraph_vector_base::vfs::{OpenMode, Vfs};
 use codegraph_vector_base::{Error, ErrorKind, Lsn, Result};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{Loaded, Manifest, load_newest};
-use codegraph_vector_storage::wal::{ScanRange, SyncNote, last_file};
+use codegraph_vector_storage::wal::{ScanRange, SyncNote, wal_files};
 
 use super::core::{Core, Manifests};
-use super::open::{Recovered, assemble, check_schema, recover, replay};
+use super::open::{Bounds, Recovered, assemble, check_schema, recover, replay};
 use crate::options::OpenOptions;
 
 /// How often a read starts over because the writer cleared away what it was about to look at.
@@ -32,7 +32,9 @@ fn read(layout: &StoreLayout, options: &OpenOptions) -> Result<(Loaded, Recovere
         let loaded = load_newest(vfs, layout)?;
         check_schema(&loaded.manifest.schema, layout, options)?;
         let limit = durable_limit(vfs, layout, &loaded.manifest)?;
-        let error = match recover(vfs, layout, &loaded, limit, options) {
+        // What a reader is limited to is known to be durable, too.
+        let proven = if limit == Lsn(u64::MAX) { loaded.manifest.proven_lsn } else { limit };
+        let error = match recover(vfs, layout, &loaded, Bounds { proven, limit }, options) {
             Ok(recovered) => return Ok((loaded, recovered)),
             Err(error) => error,
         };
@@ -51,32 +53,42 @@ fn read(layout: &StoreLayout, options: &OpenOptions) -> Result<(Loaded, Recovere
 
 /// Up to where the log may be read: what a power cut can no longer take.
 fn durable_limit(vfs: &dyn Vfs, layout: &StoreLayout, manifest: &Manifest) -> Result<Lsn> {
-    let note = read_note(vfs, layout, manifest)?;
-    let boot_id = vfs.boot_id();
-    match note {
+    let synced = match read_note(vfs, layout, manifest)? {
         // Nobody wrote since the machine started: all that is in the log has been through the disk.
-        None => Ok(Lsn(u64::MAX)),
-        Some(note) if boot_id.is_some_and(|boot| boot != note.boot_id) => Ok(Lsn(u64::MAX)),
-        Some(note) => {
-            let last = last_file(vfs, &layout.wal_dir(), manifest.store_id)?;
-            // A writer that has just taken over proves its first tail by the file itself.
-            let synced = if note.epoch == last.epoch { note.synced_lsn } else { last.proven_lsn };
-            Ok(synced.max(manifest.proven_lsn))
-        }
-    }
+        Note::OfAnotherBoot => return Ok(Lsn(u64::MAX)),
+        // True whoever writes by now. What a writer that has just taken over says by the file that it made
+        // is not: the file shows before its name is durable.
+        Note::OfThisBoot(note) => note.synced_lsn,
+        Note::Unreadable => wal_files(vfs, &layout.wal_dir())?.last().copied().unwrap_or_default(),
+    };
+    Ok(synced.max(manifest.proven_lsn))
 }
 
-fn read_note(vfs: &dyn Vfs, layout: &StoreLayout, manifest: &Manifest) -> Result<Option<SyncNote>> {
+/// What the writer left beside the log.
+enum Note {
+    /// Nothing that counts since the machine started.
+    OfAnotherBoot,
+    /// A writer of this boot says how far it synced.
+    OfThisBoot(SyncNote),
+    /// A writer of this boot said something.
+    Unreadable,
+}
+
+fn read_note(vfs: &dyn Vfs, layout: &StoreLayout, manifest: &Manifest) -> Result<Note> {
     let file = match vfs.open(&layout.lock_path(), OpenMode::Read) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Note::OfAnotherBoot),
         opened => opened?,
     };
     for _ in 0..NOTE_ATTEMPTS {
         if let Some(note) = SyncNote::read(&*file, manifest.store_id)? {
-            return Ok(Some(note));
+            let another = vfs.boot_id().is_some_and(|boot| boot != note.boot_id);
+            return Ok(if another { Note::OfAnotherBoot } else { Note::OfThisBoot(note) });
         }
     }
-    Ok(None)
+    // Caught half-written, or damaged. Its first part, which stays the same within a boot, still tells of which.
+    let boot_id = SyncNote::read_boot_id(&*file)?;
+    let now = boot_id.is_some_and(|boot| vfs.boot_id().is_none_or(|now| now == boot));
+    Ok(if now { Note::Unreadable } else { Note::OfAnotherBoot })
 }
 
 impl Core {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use codegraph_vector_base::{NodeId, Result, RowChecksum, SeqNo};
 
-use super::core::Core;
+use super::core::Handle;
 use super::rows::Row;
 use super::search::{SearchRequest, SearchResults};
 use crate::filter::Filter;
@@ -41,13 +41,13 @@ const CODEC: &str = "f32";
 /// The store as it was at one commit. Holding it keeps the files and memory it needs.
 #[derive(Clone)]
 pub struct Snapshot {
-    core: Arc<Core>,
+    core: Arc<Handle>,
     version: Arc<Version>,
     seqno: SeqNo,
 }
 
 impl Snapshot {
-    pub(crate) fn open(core: &Arc<Core>) -> Result<Self> {
+    pub(crate) fn open(core: &Arc<Handle>) -> Result<Self> {
         core.check_open()?;
         let (version, seqno) = core.read_point();
         Ok(Self { core: core.clone(), version, seqno })

@@ -1,13 +1,14 @@
 //! Verify: every byte of the store is read again and held against its checksum.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use codegraph_vector_base::frame::Check;
 use codegraph_vector_base::{Error, ErrorKind, Lsn, Result};
-use codegraph_vector_storage::manifest::{self, Manifest};
+use codegraph_vector_storage::manifest::{self, Manifest, SegmentRef};
 use codegraph_vector_storage::wal::{self, ScanRange};
-use codegraph_vector_storage::{BadBlock, read_deaths, verify_segment};
+use codegraph_vector_storage::{BadBlock, StoreLayout, read_deaths, verify_segment};
 
 use super::core::Core;
 use crate::segment::Segment;
@@ -39,16 +40,27 @@ impl VerifyReport {
             self.bad_blocks.push(BadBlock { path, offset, len: 0, section: None, what: error.message().to_owned() });
         }
     }
+}
 
+/// A scrub under way.
+#[derive(Default)]
+struct Scrub {
+    report: VerifyReport,
+    /// Files that were not there: missed, unless they were cleared away since the scrub began.
+    missing: Vec<(PathBuf, Error)>,
+}
+
+impl Scrub {
     /// Notes damage; any other failure ends the scrub.
     fn judge(&mut self, path: &Path, outcome: Result<()>) -> Result<()> {
         match outcome {
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io | ErrorKind::NotFound) => {
-                self.blame(path, &error);
-                Ok(())
+            Err(error) if error.kind() == ErrorKind::NotFound => self.missing.push((path.to_owned(), error)),
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io) => {
+                self.report.blame(path, &error);
             }
-            outcome => outcome,
+            outcome => return outcome,
         }
+        Ok(())
     }
 }
 
@@ -59,83 +71,130 @@ impl Core {
     /// Only what keeps the scrub from going on; damage is in the report.
     pub(crate) fn verify(&self) -> Result<VerifyReport> {
         self.check_open()?;
-        let mut report = VerifyReport::default();
+        let mut scrub = Scrub::default();
         let (version, _) = self.read_point();
         let (current, previous) = {
             let manifests = self.manifests.lock();
             (manifests.current.clone(), manifests.previous.clone())
         };
-        for known in std::iter::once(&current).chain(&previous) {
-            self.verify_manifest(known, &mut report)?;
-        }
         for segment in &version.segments {
-            self.verify_segment(segment, &mut report)?;
+            self.verify_segment(segment, &mut scrub)?;
         }
-        self.verify_deaths(&current, &mut report)?;
-        self.verify_log(&current, &mut report)?;
-        Ok(report)
+        for known in std::iter::once(&current).chain(&previous) {
+            self.verify_manifest(known, &mut scrub)?;
+        }
+        let open = |info: &SegmentRef| version.segments.iter().any(|segment| segment.info.id == info.id);
+        let insurance = previous.iter().flat_map(|previous| &previous.segments);
+        for info in insurance.filter(|info| !open(info) && current.segment(info.id).is_none()) {
+            self.verify_blocks(info, &mut scrub)?;
+        }
+        self.verify_deaths(&current, previous.as_ref(), &mut scrub)?;
+        self.verify_log(&current, &mut scrub)?;
+        self.verify_missing(scrub)
     }
 
-    fn count(&self, path: PathBuf, report: &mut VerifyReport) -> Result<PathBuf> {
+    fn count(&self, path: PathBuf, scrub: &mut Scrub) -> Result<PathBuf> {
         let file = self.environment.vfs.open(&path, codegraph_vector_base::vfs::OpenMode::Read);
         let len = file.and_then(|file| file.len());
-        report.files += 1;
-        report.bytes += *len.as_ref().unwrap_or(&0);
-        report.judge(&path, len.map(|_| ()))?;
+        scrub.report.files += 1;
+        scrub.report.bytes += *len.as_ref().unwrap_or(&0);
+        scrub.judge(&path, len.map(|_| ()))?;
         Ok(path)
     }
 
-    fn verify_manifest(&self, known: &Manifest, report: &mut VerifyReport) -> Result<()> {
-        let path = self.count(self.layout.manifest_path(known.generation), report)?;
+    fn verify_manifest(&self, known: &Manifest, scrub: &mut Scrub) -> Result<()> {
+        let path = self.count(self.layout.manifest_path(known.generation), scrub)?;
         let read = manifest::read(&*self.environment.vfs, &self.layout, known.generation);
         let same = read.and_then(|read| match read == *known {
             true => Ok(()),
             false => Err(Error::corrupt(&path, 0, "this manifest is not the one that the store was opened with")),
         });
-        report.judge(&path, same)
+        scrub.judge(&path, same)
     }
 
-    fn verify_segment(&self, segment: &Arc<Segment>, report: &mut VerifyReport) -> Result<()> {
-        let vfs = &*self.environment.vfs;
-        let info = &segment.info;
-        let path = self.count(self.layout.segment_path(info.id), report)?;
-        match verify_segment(vfs, &path, info.origin, info.id, &info.file) {
-            Ok(bad) if bad.is_empty() => {}
+    /// Reads the blocks of a segment; `false` if some are bad.
+    fn verify_blocks(&self, info: &SegmentRef, scrub: &mut Scrub) -> Result<bool> {
+        let path = self.count(self.layout.segment_path(info.id), scrub)?;
+        match verify_segment(&*self.environment.vfs, &path, info.origin, info.id, &info.file) {
+            Ok(bad) if bad.is_empty() => Ok(true),
             Ok(bad) => {
-                report.bad_blocks.extend(bad);
-                return Ok(()); // Its rows are damaged too; the blocks say where.
+                scrub.report.bad_blocks.extend(bad);
+                Ok(false)
             }
-            Err(error) => return report.judge(&path, Err(error)),
+            Err(error) => scrub.judge(&path, Err(error)).map(|()| false),
         }
-        report.rows += u64::from(segment.rows());
-        report.judge(&path, segment.verify_rows(&self.caches()))
     }
 
-    fn verify_deaths(&self, current: &Manifest, report: &mut VerifyReport) -> Result<()> {
-        for info in &current.segments {
+    fn verify_segment(&self, segment: &Arc<Segment>, scrub: &mut Scrub) -> Result<()> {
+        if !self.verify_blocks(&segment.info, scrub)? {
+            return Ok(()); // Its rows are damaged too; the blocks say where.
+        }
+        scrub.report.rows += u64::from(segment.rows());
+        let verified = segment.verify_rows(&self.caches()).map_err(|error| match error.kind() {
+            ErrorKind::Stale => error.as_kind(ErrorKind::NotFound),
+            _ => error,
+        });
+        scrub.judge(segment.file().path(), verified)
+    }
+
+    fn verify_deaths(&self, current: &Manifest, previous: Option<&Manifest>, scrub: &mut Scrub) -> Result<()> {
+        let mut seen = HashSet::new();
+        for info in std::iter::once(current).chain(previous).flat_map(|manifest| &manifest.segments) {
             let Some(deaths) = &info.deaths else { continue };
-            let path = self.count(self.layout.deaths_path(info.id, deaths.generation), report)?;
+            if !seen.insert((info.id, deaths.generation)) {
+                continue;
+            }
+            let path = self.count(self.layout.deaths_path(info.id, deaths.generation), scrub)?;
             let read = read_deaths(&*self.environment.vfs, &path, self.store_id, info.id, info.rows, deaths);
-            report.judge(&path, read.map(|_| ()))?;
+            scrub.judge(&path, read.map(|_| ()))?;
         }
         Ok(())
     }
 
-    fn verify_log(&self, current: &Manifest, report: &mut VerifyReport) -> Result<()> {
+    fn verify_log(&self, current: &Manifest, scrub: &mut Scrub) -> Result<()> {
         let vfs = &*self.environment.vfs;
         let folder = self.layout.wal_dir();
-        let files = wal::wal_files(vfs, &folder)?;
-        for first in &files {
-            self.count(self.layout.wal_path(*first), report)?;
+        loop {
+            let files = wal::wal_files(vfs, &folder)?;
+            // From the oldest file on: retention may lag behind the checkpoint.
+            let from = files.first().copied().unwrap_or(Lsn(0)).min(current.checkpoint.lsn);
+            let (proven, limit) = match &self.writer {
+                Some(writer) => writer.log.appender(|appender| (appender.synced(), appender.end())),
+                None => (current.proven_lsn, self.head.lock().cut.lsn),
+            };
+            let range = ScanRange { from, proven, limit, check: Check::Verify };
+            let scanned = wal::scan(vfs, &folder, self.store_id, range, &mut |_| Ok(()));
+            if scanned.is_err() && wal::wal_files(vfs, &folder)?.first() != files.first() {
+                continue; // Its beginning was trimmed meanwhile.
+            }
+            for first in &files {
+                self.count(self.layout.wal_path(*first), scrub)?;
+            }
+            return scrub.judge(&folder, scanned.map(|_| ()));
         }
-        // From the oldest file on: retention may lag behind the checkpoint.
-        let from = files.first().copied().unwrap_or(Lsn(0)).min(current.checkpoint.lsn);
-        let (proven, limit) = match &self.writer {
-            Some(writer) => writer.log.appender(|appender| (appender.synced(), appender.end())),
-            None => (current.proven_lsn, self.head.lock().cut.lsn),
+    }
+
+    /// Files that were missing are damage if they are needed still.
+    fn verify_missing(&self, scrub: Scrub) -> Result<VerifyReport> {
+        let Scrub { mut report, missing } = scrub;
+        if missing.is_empty() {
+            return Ok(report);
+        }
+        let newest = manifest::load_newest(&*self.environment.vfs, &self.layout)?;
+        let needed: Vec<_> = std::iter::once(&newest.manifest).chain(&newest.previous).collect();
+        let files = manifest::referenced_files(&needed);
+        let floor = manifest::log_floor(&needed);
+        let gone_for_good = |path: &Path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let segment = StoreLayout::parse_segment_name(name).map(|id| !files.segments.contains(&id));
+            let deaths = StoreLayout::parse_deaths_name(name).map(|file| !files.deaths.contains(&file));
+            // A manifest is gone for good if newer ones took its place; a log file, if it began before the floor.
+            let manifest = StoreLayout::parse_manifest_name(name)
+                .map(|generation| needed.last().is_some_and(|oldest| generation < oldest.generation));
+            let log = StoreLayout::parse_wal_name(name).map(|first| first < floor);
+            segment.or(deaths).or(manifest).or(log).unwrap_or(false)
         };
-        let range = ScanRange { from, proven, limit, check: Check::Verify };
-        let scanned = wal::scan(vfs, &folder, self.store_id, range, &mut |_| Ok(()));
-        report.judge(&folder, scanned.map(|_| ()))
+        missing.iter().filter(|(path, _)| !gone_for_good(path)).for_each(|(path, error)| report.blame(path, error));
+        Ok(report)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codegraph_vector_ann::{Metric, check_finite, norm};
-use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo};
+use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo, limits};
 
 use super::commit::{CommitReceipt, Enqueued};
 use super::core::{Core, Writer};
@@ -56,7 +56,7 @@ pub struct WriteOutcome {
 }
 
 /// A write that was queued, and is acknowledged when [`PendingWrite::wait`] says so.
-/// Dropping it does not take it back.
+/// Dropping it does not take it back: it goes along with the next write that is waited for, flush, or close.
 #[must_use = "a write is only known to be durable once its `wait` has returned"]
 pub struct PendingWrite {
     core: Arc<Core>,
@@ -252,7 +252,8 @@ impl Core {
         rows: &[Prepared<'_>],
         deletes: &[NodeId],
     ) -> Result<Parts> {
-        let mut builder = PartsBuilder::default();
+        let part_bytes = self.switches.batch_part_bytes.unwrap_or(limits::BATCH_PART_BYTES);
+        let mut builder = PartsBuilder::new(part_bytes, rows.len());
         builder.delete(deletes);
         for row in rows {
             let head = RowHead {
@@ -262,7 +263,7 @@ impl Core {
                 metadata_bytes: row.encoded.len() as u32,
                 checksum: RowChecksum::of(row.id, bytemuck::cast_slice(row.vector), &row.encoded),
             };
-            builder.put(NewRow { head, vector: row.vector, metadata: &row.encoded })?;
+            builder.put(NewRow { head, vector: row.vector, metadata: &row.encoded, decoded: &row.metadata })?;
         }
         builder.finish(self.settings.load().max_batch_bytes)
     }

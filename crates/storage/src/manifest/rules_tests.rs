@@ -72,7 +72,6 @@ fn each_rule_of_succession_bites() {
     breaks_succession("commit times", |m| m.checkpoint.commit_time_us -= 1);
     breaks_succession("proven of the log", |m| m.proven_lsn = Lsn(8191));
     breaks_succession("committed", |m| m.proven_seqno = SeqNo(98));
-    breaks_succession("in use before", |m| m.segments[0].id = SegmentId(5));
     breaks_succession("immutable", |m| m.segments[0].rows = 49);
     breaks_succession("immutable", |m| m.segments[0].file.table_crc = 18);
     breaks_succession("do not rise", |m| m.segments[0].deaths = None);
@@ -89,6 +88,17 @@ fn an_embedder_may_become_known_and_segments_come_and_go() {
     second.next_segment_id = SegmentId(11);
     second.segments[1].deaths = deaths(50);
     check(&second).and_then(|()| check_successor(&first, &second)).expect("sound");
+}
+
+#[test]
+fn of_two_segments_made_side_by_side_either_may_be_installed_first() {
+    let first = manifest();
+    let mut flushed = first.successor();
+    flushed.next_segment_id = SegmentId(first.next_segment_id.0 + 2);
+    flushed.segments.push(segment(first.next_segment_id.0 + 1));
+    let mut merged = flushed.successor();
+    merged.segments.push(segment(first.next_segment_id.0));
+    check_successor(&first, &flushed).and_then(|()| check_successor(&flushed, &merged)).expect("sound");
 }
 
 #[test]

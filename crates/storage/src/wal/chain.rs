@@ -10,6 +10,7 @@ use codegraph_vector_base::frame::{ALIGNMENT, Check};
 use codegraph_vector_base::vfs::{OpenMode, Vfs, read_exact_at};
 use codegraph_vector_base::{Epoch, Error, Lsn, Result, StoreId};
 
+use super::appender::FIRST_BLANK_BYTES;
 use super::file::WalFile;
 use super::group::{self, GroupHeader, parse_records};
 use super::{parse_wal_name, wal_path};
@@ -70,6 +71,23 @@ pub struct Scan {
     pub(crate) last: WalFile,
 }
 
+impl Scan {
+    /// Whether the last file lacks some of the zeros that it got before its name: a power cut cannot take
+    /// them, so whoever did may have taken groups with them.
+    ///
+    /// # Errors
+    /// `Corrupt` if so; what the file system says.
+    pub fn check_uncut(&self) -> Result<()> {
+        let (file, header) = (&self.last.file, &self.last.header);
+        let len = file.len()?;
+        if len < header.offset_of(header.proven_lsn()).saturating_add(FIRST_BLANK_BYTES) {
+            let message = "this log file was cut short, and durable commits may have been in what is missing";
+            return Err(Error::corrupt(&self.last.path, len, message));
+        }
+        Ok(())
+    }
+}
+
 /// First Lsns of the log's files, oldest first.
 pub fn wal_files(vfs: &dyn Vfs, folder: &Path) -> Result<Vec<Lsn>> {
     let names = vfs.list(folder)?;
@@ -113,7 +131,9 @@ pub fn scan(
         return Err(Error::corrupt(missing, 0, format!("the log from Lsn {} on is missing", range.from)));
     };
     let files = &all[start..];
-    let mut pass = Pass { range, end: range.from, proven: range.proven, groups: 0, records: 0, each };
+    // What lies before the start was durable when the start was chosen.
+    let proven = range.proven.max(range.from);
+    let mut pass = Pass { range, end: range.from, proven, groups: 0, records: 0, each };
     for (at, first) in files.iter().enumerate() {
         let file = WalFile::open(vfs, wal_path(folder, *first), store, *first, OpenMode::Read)?;
         let next = files.get(at + 1).copied();

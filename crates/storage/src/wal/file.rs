@@ -30,6 +30,9 @@ const MAGIC: &[u8; 8] = b"CGVWAL\r\n";
 const VERSION: u32 = 1;
 const CRC_AT: usize = HEADER_BYTES - 4;
 
+/// No log gets this long; positions beyond it are damage, and sums of smaller ones do not overflow.
+const MAX_LSN: u64 = 1 << 62;
+
 /// What a log file says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -46,7 +49,7 @@ impl Header {
 
     /// Where a frame lies in the file.
     pub(crate) fn offset_of(&self, lsn: Lsn) -> u64 {
-        HEADER_BYTES as u64 + (lsn.0 - self.first_lsn.0)
+        (HEADER_BYTES as u64).saturating_add(lsn.0.saturating_sub(self.first_lsn.0))
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -71,6 +74,9 @@ impl Header {
         if word(8) != VERSION || long(16) != 0 {
             let message = "this log file has a newer format; open it with a newer version of CodeGraph Vector";
             return Err(Error::new(ErrorKind::Unsupported, message).at(path));
+        }
+        if long(48) > MAX_LSN || long(56) > MAX_LSN {
+            return Err(Error::corrupt(path, 48, "this log file names a position that no log reaches"));
         }
         let mut store = [0; 16];
         store.copy_from_slice(&block[32..48]);

@@ -85,7 +85,7 @@ struct Queue<S, E> {
     spare: Option<Group>,
     entries: Vec<(E, Arc<Ticket>)>,
     leading: bool,
-    /// Holders that sleep or left a callback; one is poked when a leader is wanted.
+    /// Holders that sleep; one is poked when a leader is wanted.
     blocked: Vec<Arc<Ticket>>,
     /// How many commits the last round had, queued ones included.
     company: usize,
@@ -158,21 +158,6 @@ impl<S, E> Log<S, E> {
         }
     }
 
-    /// Like [`Log::wait`], but instead of sleeping it returns `None`, and `callback` runs when it is
-    /// worth calling again.
-    pub fn poll(
-        &self,
-        ticket: &Arc<Ticket>,
-        hooks: &dyn LogHooks<S, E>,
-        callback: Box<dyn FnOnce() + Send>,
-    ) -> Option<Result<Committed>> {
-        let outcome = self.advance(ticket, hooks);
-        if outcome.is_none() {
-            ticket.on_change(callback);
-        }
-        outcome
-    }
-
     /// The outcome, or `None` if another thread leads and this ticket is registered to be woken.
     fn advance(&self, ticket: &Arc<Ticket>, hooks: &dyn LogHooks<S, E>) -> Option<Result<Committed>> {
         loop {
@@ -197,10 +182,15 @@ impl<S, E> Log<S, E> {
         let mut next = queue.spare.take().unwrap_or_else(|| Group::new(seal, start));
         next.reset(seal, start);
         let mut group = std::mem::replace(&mut queue.group, next);
+        // Queued before the log failed: what follows a hole would not survive it.
+        let failed = queue.failed.clone();
         drop(queue);
 
         let count = entries.len();
-        let written = self.write(&mut group, hooks.sync_policy());
+        let written = match failed {
+            Some(error) => Err(Failure::Clean(error)),
+            None => self.write(&mut group, hooks.sync_policy()),
+        };
         let queue = match written {
             Ok(end) => self.finish(entries, end, hooks),
             Err(failure) => self.fail(entries, failure, hooks),
@@ -237,6 +227,9 @@ impl<S, E> Log<S, E> {
     }
 
     fn timed_sync(&self, appender: &mut Appender) -> Result<(), Failure> {
+        if appender.synced() == appender.end() {
+            return Ok(());
+        }
         let begin = self.clock.monotonic();
         appender.sync()?;
         let took = self.clock.monotonic().saturating_sub(begin);

@@ -51,6 +51,12 @@ impl SyncNote {
         let note = Self { boot_id: u128::from_le_bytes(boot), synced_lsn: Lsn(lsn), epoch: Epoch(word(24)) };
         Ok((checksum(&bytes[..28], store) == word(28)).then_some(note))
     }
+
+    /// The boot within which the note in `file` was written, whole or not; `None` if there is nothing.
+    pub fn read_boot_id(file: &dyn VfsFile) -> Result<Option<u128>> {
+        let mut boot = [0; 16];
+        Ok((file.read_at(&mut boot, 0)? == boot.len()).then_some(u128::from_le_bytes(boot)))
+    }
 }
 
 fn checksum(bytes: &[u8], store: StoreId) -> u32 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use codegraph_vector_base::frame::Seal;
 use codegraph_vector_base::vfs::{OpenMode, Vfs};
-use codegraph_vector_base::{Epoch, Lsn, Result};
+use codegraph_vector_base::{Epoch, Error, Lsn, Result};
 
 use super::appender::{Appender, FIRST_BLANK_BYTES};
 use super::chain::{Scan, ScanRange, scan};
@@ -42,6 +42,9 @@ pub fn resume(vfs: Arc<dyn Vfs>, folder: &Path, scanned: Scan, how: Continuation
     }
     let old = last.header.seal;
     let seal = Seal { store: old.store, epoch: old.epoch.max(how.epoch).next() };
+    // The last file may be one that a killed process had just named: a file behind it must not be
+    // durable before it is.
+    vfs.sync_dir(folder)?;
     let frames = reframe(&*vfs, folder, old, seal, proven, end)?;
     let current = WalFile::create(&*vfs, wal_path(folder, proven), seal, proven, &frames, FIRST_BLANK_BYTES)?;
     Appender::resume(vfs, folder.to_owned(), current, end, end, how.max_file_bytes)
@@ -53,7 +56,7 @@ fn reframe(vfs: &dyn Vfs, folder: &Path, old: Seal, seal: Seal, from: Lsn, end: 
     let mut group = Group::new(seal, from);
     let check = codegraph_vector_base::frame::Check::Verify;
     let range = ScanRange { from, proven: from, limit: end, check };
-    scan(vfs, folder, old.store, range, &mut |record| {
+    let again = scan(vfs, folder, old.store, range, &mut |record| {
         group.append(record.kind, &[record.payload]);
         if group.end() == record.group_end {
             let start = group.start();
@@ -62,6 +65,10 @@ fn reframe(vfs: &dyn Vfs, folder: &Path, old: Seal, seal: Seal, from: Lsn, end: 
         }
         Ok(())
     })?;
+    if again.end != end || frames.len() as u64 != end.0 - from.0 {
+        let message = format!("the tail of the log, Lsn {from} to {end}, cannot be read a second time");
+        return Err(Error::corrupt(wal_path(folder, again.last.header.first_lsn), 0, message));
+    }
     Ok(frames)
 }
 

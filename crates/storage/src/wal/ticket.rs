@@ -1,7 +1,5 @@
 //! What a caller holds while its record is on the way to the disk.
 
-use std::fmt;
-
 use codegraph_vector_base::Result;
 use parking_lot::{Condvar, Mutex};
 
@@ -19,18 +17,11 @@ pub struct Ticket {
     changed: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     outcome: Option<Result<Committed>>,
     /// Someone has to lead the next group, and this ticket's holder was asked.
     poked: bool,
-    callback: Option<Box<dyn FnOnce() + Send>>,
-}
-
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("outcome", &self.outcome).field("poked", &self.poked).finish_non_exhaustive()
-    }
 }
 
 impl Ticket {
@@ -40,7 +31,8 @@ impl Ticket {
     }
 
     pub(super) fn complete(&self, outcome: Result<Committed>) {
-        self.change(|state| state.outcome = Some(outcome));
+        self.state.lock().outcome = Some(outcome);
+        self.changed.notify_all();
     }
 
     /// Asks the holder to look again; `false` if it needs no more, so that another is asked.
@@ -50,21 +42,8 @@ impl Ticket {
             return false;
         }
         state.poked = true;
-        self.wake(&mut state);
-        true
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock();
-        change(&mut state);
-        self.wake(&mut state);
-    }
-
-    fn wake(&self, state: &mut State) {
         self.changed.notify_all();
-        if let Some(callback) = state.callback.take() {
-            callback();
-        }
+        true
     }
 
     /// Sleeps until the outcome is known or the holder is poked.
@@ -74,16 +53,5 @@ impl Ticket {
             self.changed.wait(&mut state);
         }
         state.poked = false;
-    }
-
-    /// The same without sleeping: `callback` runs at that moment, at once if it has come.
-    pub(super) fn on_change(&self, callback: Box<dyn FnOnce() + Send>) {
-        let mut state = self.state.lock();
-        if state.outcome.is_some() || state.poked {
-            state.poked = false;
-            callback();
-        } else {
-            state.callback = Some(callback);
-        }
     }
 }

@@ -2,6 +2,8 @@
 
 mod damage;
 mod durability;
+mod fuzz_corpus;
 mod golden;
 mod real_disk;
 mod sample;
+mod wal;

@@ -7,6 +7,7 @@ mod crash;
 mod faults;
 mod inspection;
 mod seeds;
+mod tidy;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,0 +1,90 @@
+//! The command line: its words, options and what they may be.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use codegraph_vector::{EmbedderId, Metric};
+
+use crate::commands::{delete, export, flush, get, import, merge, query, stats, verify};
+
+/// The persistent vector store for code graphs.
+#[derive(Debug, Parser)]
+#[command(name = "cgv", version, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Globals {
+    /// The store's folder [default: the nearest .cgv here or above, else ./.cgv]
+    #[arg(long, global = true, env = "CGV_STORE", value_name = "DIR", hide_env_values = true)]
+    pub(crate) store: Option<PathBuf>,
+    /// Where the store's backups are [default: the store's folder with .backups behind its name]
+    #[arg(long, global = true, env = "CGV_BACKUPS", value_name = "URL", hide_env_values = true)]
+    pub(crate) backups: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Import(import::ImportArgs),
+    Export(export::ExportArgs),
+    Query(query::QueryArgs),
+    Get(get::GetArgs),
+    Delete(delete::DeleteArgs),
+    Stats(stats::StatsArgs),
+    Verify(verify::VerifyArgs),
+    Flush(flush::FlushArgs),
+    Merge(merge::MergeArgs),
+}
+
+/// The metric of this name.
+pub(crate) fn metric(name: &str) -> Result<Metric, String> {
+    name.parse().map_err(|error: codegraph_vector::UnknownMetric| error.to_string())
+}
+
+/// An embedder as `NAME:VERSION` or `NAME:VERSION:PARAMETERS`; only the parameters may hold colons.
+pub(crate) fn embedder(text: &str) -> Result<EmbedderId, String> {
+    let mut parts = text.splitn(3, ':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(name), Some(version), parameters) if !name.is_empty() && !version.is_empty() => {
+            Ok(EmbedderId {
+                name: name.to_owned(),
+                version: version.to_owned(),
+                parameters: parameters.unwrap_or_default().to_owned(),
+            })
+        }
+        _ => Err("expected NAME:VERSION or NAME:VERSION:PARAMETERS".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_embedder_has_a_name_and_a_version() {
+        let id = embedder("minilm:2:dim=384:f16").unwrap();
+        assert_eq!((&*id.name, &*id.version, &*id.parameters), ("minilm", "2", "dim=384:f16"));
+        assert_eq!(embedder("a:b").unwrap().parameters, "");
+        for wrong in ["", "a", "a:", ":b"] {
+            assert!(embedder(wrong).is_err(), "{wrong}");
+        }
+    }
+}

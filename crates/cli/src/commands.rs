@@ -1,0 +1,30 @@
+//! One file a command.
+
+pub(crate) mod delete;
+pub(crate) mod export;
+pub(crate) mod flush;
+pub(crate) mod get;
+pub(crate) mod import;
+pub(crate) mod merge;
+pub(crate) mod query;
+pub(crate) mod stats;
+pub(crate) mod verify;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+/// Does what the command line says.
+pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
+    let globals = &cli.globals;
+    match &cli.command {
+        Command::Import(args) => import::run(globals, args),
+        Command::Export(args) => export::run(globals, args),
+        Command::Query(args) => query::run(globals, args),
+        Command::Get(args) => get::run(globals, args),
+        Command::Delete(args) => delete::run(globals, args),
+        Command::Stats(args) => stats::run(globals, args),
+        Command::Verify(args) => verify::run(globals, args),
+        Command::Flush(args) => flush::run(globals, args),
+        Command::Merge(args) => merge::run(globals, args),
+    }
+}

@@ -1,0 +1,68 @@
+//! `cgv get`: one node.
+
+use clap::Args;
+use codegraph_vector::{
+    CodeNode, Error, ErrorKind, NodeId, VectorMetadata, node_id_text, node_id_to_json, parse_node_id,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::Globals;
+use crate::failure::Failure;
+use crate::{location, output};
+
+/// Print a node as JSON: its vector, its metadata, and what the store keeps of the vector
+#[derive(Args, Debug)]
+pub(crate) struct GetArgs {
+    /// A number, or a UUID
+    #[arg(value_name = "ID", value_parser = parse_node_id)]
+    id: NodeId,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    node_id: Value,
+    vector: &'a [f32],
+    metadata: Value,
+    vector_metadata: ShownVector,
+}
+
+#[derive(Serialize)]
+struct ShownVector {
+    seqno: u64,
+    created_us: u64,
+    updated_us: u64,
+    norm: f32,
+    codec: &'static str,
+    vector_bytes: u64,
+    metadata_bytes: u64,
+    checksum: String,
+}
+
+pub(crate) fn run(globals: &Globals, args: &GetArgs) -> Result<(), Failure> {
+    let store = location::open_reading(globals)?;
+    let found = location::read(&store, |snapshot| {
+        Ok(snapshot.get(args.id)?.zip(snapshot.vector_metadata(args.id)?))
+    })?;
+    let (node, kept) = found.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(args.id)))
+    })?;
+    output::lines(|out| output::line(out, &Shown::of(&node, &kept)))
+}
+
+impl<'a> Shown<'a> {
+    fn of(node: &'a CodeNode, kept: &VectorMetadata) -> Self {
+        let vector_metadata = ShownVector {
+            seqno: kept.seqno.0,
+            created_us: kept.created_us,
+            updated_us: kept.updated_us,
+            norm: kept.norm,
+            codec: kept.codec,
+            vector_bytes: kept.vector_bytes,
+            metadata_bytes: kept.metadata_bytes,
+            checksum: format!("{:016x}{:016x}", kept.checksum.metadata, kept.checksum.vector),
+        };
+        let metadata = node.metadata().to_json();
+        Self { node_id: node_id_to_json(node.id), vector: &node.embedding, metadata, vector_metadata }
+    }
+}

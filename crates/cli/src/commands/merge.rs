@@ -1,0 +1,36 @@
+//! `cgv merge`: many segments become one.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::args::Globals;
+use crate::failure::Failure;
+use crate::{location, output};
+
+/// Merge all segments into one, without the rows that were deleted or replaced
+#[derive(Args, Debug)]
+pub(crate) struct MergeArgs {}
+
+#[derive(Serialize)]
+struct Merged {
+    merged: u64,
+    segments: u64,
+    seqno: u64,
+    storage_bytes: u64,
+}
+
+pub(crate) fn run(globals: &Globals, _args: &MergeArgs) -> Result<(), Failure> {
+    let store = location::open_writing(globals)?;
+    // Rows that are in the log alone are part of all segments' rows too.
+    store.flush()?;
+    let merged = store.merge()? as u64;
+    store.close()?;
+    let store = location::open_reading(globals)?;
+    let stats = store.stats()?;
+    let document =
+        Merged { merged, segments: stats.segments, seqno: stats.seqno.0, storage_bytes: stats.storage_bytes };
+    output::print(globals.json, &document, |out| {
+        let size = output::bytes(document.storage_bytes);
+        writeln!(out, "{merged} segments merged; {} now, {size} in all", document.segments)
+    })
+}

@@ -1,0 +1,140 @@
+//! Which store is meant, and opening it.
+
+use std::path::{Path, PathBuf};
+
+use codegraph_vector::{Error, ErrorKind, OpenOptions, PersistentVectorStore, Result, Snapshot};
+
+use crate::args::Globals;
+use crate::failure::{Failure, eprintln_quiet};
+use crate::files;
+
+/// The name of a store's folder that nobody named.
+const FOLDER: &str = ".cgv";
+/// Keeps a store out of the repository that it lies in.
+const IGNORE_ALL: &str = "*\n";
+
+/// The folder of the store that is meant.
+#[derive(Debug, PartialEq, Eq)]
+struct Location {
+    path: PathBuf,
+    /// It was neither named nor found: a new one would be made by default.
+    by_default: bool,
+}
+
+fn locate(globals: &Globals) -> Result<Location, Failure> {
+    match &globals.store {
+        Some(path) if path.as_os_str().is_empty() => Err(Failure::Usage(
+            "the name of the store is empty; give a folder, or leave --store out".to_owned(),
+        )),
+        Some(path) => Ok(Location { path: path.clone(), by_default: false }),
+        None => {
+            let here =
+                std::env::current_dir().map_err(|cause| Error::io("find", "the working folder", cause))?;
+            Ok(find_upward(&here))
+        }
+    }
+}
+
+fn find_upward(here: &Path) -> Location {
+    let found = here.ancestors().map(|folder| folder.join(FOLDER)).find(|path| path.is_dir());
+    let by_default = found.is_none();
+    Location { path: found.unwrap_or_else(|| here.join(FOLDER)), by_default }
+}
+
+/// Opens the store to read, beside whoever writes.
+pub(crate) fn open_reading(globals: &Globals) -> Result<PersistentVectorStore, Failure> {
+    let location = locate(globals)?;
+    let options = OpenOptions { read_only: true, must_exist: true, ..common(globals) };
+    PersistentVectorStore::open(&location.path, options).map_err(|error| explain(error, &location).into())
+}
+
+/// Opens a store that is there, to write.
+pub(crate) fn open_writing(globals: &Globals) -> Result<PersistentVectorStore, Failure> {
+    open_with(globals, OpenOptions { must_exist: true, ..OpenOptions::default() })
+}
+
+/// Opens the store to write, as the options say; makes it if they allow it.
+pub(crate) fn open_with(globals: &Globals, options: OpenOptions) -> Result<PersistentVectorStore, Failure> {
+    let location = locate(globals)?;
+    let is_new = location.by_default && !location.path.exists();
+    let options = OpenOptions { backups: common(globals).backups, ..options };
+    let store =
+        PersistentVectorStore::open(&location.path, options).map_err(|error| explain(error, &location))?;
+    if is_new {
+        files::write(&location.path.join(".gitignore"), IGNORE_ALL.as_bytes())?;
+    }
+    tell_of_recovery(&store);
+    Ok(store)
+}
+
+fn common(globals: &Globals) -> OpenOptions {
+    let backups = globals.backups.clone().filter(|path| !path.as_os_str().is_empty());
+    OpenOptions { backups, ..OpenOptions::default() }
+}
+
+/// A store that is missing gets a sentence about where it was looked for.
+fn explain(error: Error, location: &Location) -> Error {
+    let missing = error.kind() == ErrorKind::NotFound;
+    if location.path.is_file() {
+        return Error::invalid("a store is a folder, and this is a file; name another one")
+            .at(&location.path);
+    }
+    if missing && location.by_default {
+        let message =
+            "there is no store: no .cgv here or above; `cgv import` makes one, --store names another";
+        return Error::new(ErrorKind::NotFound, message);
+    }
+    if missing && !holds_manifest(&location.path) {
+        let message = "there is no store here; `cgv import` makes one, --store names another";
+        return Error::new(ErrorKind::NotFound, message).at(&location.path);
+    }
+    error
+}
+
+fn holds_manifest(path: &Path) -> bool {
+    let is_manifest = |name: &str| name.starts_with("MANIFEST-");
+    files::names(path).is_ok_and(|names| names.iter().any(|name| is_manifest(name)))
+}
+
+/// A word on standard error if the last process did not get to close the store.
+fn tell_of_recovery(store: &PersistentVectorStore) {
+    let report = store.recovery_report();
+    for (path, fault) in &report.fallbacks {
+        eprintln_quiet(&format!("warning: {} is damaged ({fault}); the one before was used", path.display()));
+    }
+    if let Some(cut) = &report.cut {
+        eprintln_quiet(&format!(
+            "note: the store was not closed; {} bytes behind byte {} of {} had never been acknowledged and were left out",
+            cut.bytes,
+            cut.offset,
+            cut.path.display()
+        ));
+    }
+}
+
+/// Reads from one moment of the store; moves on to the next if the writer cleared its files away.
+pub(crate) fn read<T>(store: &PersistentVectorStore, read: impl Fn(&Snapshot) -> Result<T>) -> Result<T> {
+    match read(&store.snapshot()?) {
+        Err(error) if error.kind() == ErrorKind::Stale => {
+            store.refresh()?;
+            read(&store.snapshot()?)
+        }
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // Folders to look for, not a store.
+    fn the_nearest_store_upward_is_meant() {
+        let top = tempfile::tempdir().unwrap();
+        let deep = top.path().join("a/b/c");
+        std::fs::create_dir_all(&deep).unwrap();
+        assert_eq!(find_upward(&deep), Location { path: deep.join(".cgv"), by_default: true });
+        std::fs::create_dir_all(top.path().join("a/.cgv")).unwrap();
+        assert_eq!(find_upward(&deep), Location { path: top.path().join("a/.cgv"), by_default: false });
+    }
+}

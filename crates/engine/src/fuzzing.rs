@@ -1,0 +1,167 @@
+//! Doors for the fuzz targets: each function takes any bytes and must neither panic, hang, nor
+//! allocate much more than it was given. Not part of the public interface.
+//!
+//! The corpus under `fuzz/corpus` is replayed through these by an ordinary test.
+
+use codegraph_vector_base::{NodeId, RowOrdinal};
+use serde_json::Value;
+
+use crate::filter::Filter;
+use crate::node::{NodeMetadata, node_id_from_json, parse_node_id};
+use crate::record::{CommitHead, PartView, deleted_ids};
+use crate::rows::{Columns, IdFilter, IdIndex, Ids, PayloadIndex, PayloadReader};
+
+/// A decoder, by the name of its corpus.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 8] = [
+    ("record", record),
+    ("metadata", metadata),
+    ("ids", ids),
+    ("id_filter", id_filter),
+    ("columns", columns),
+    ("payload", payload),
+    ("payload_index", payload_index),
+    ("json", json),
+];
+
+/// Filters of every sort of condition.
+const FILTERS: &str = r#"[
+    {}, {"language":"rust"}, {"kind":{"in":["function","method"]}}, {"start_line":{"gte":1,"lt":9}},
+    {"end_line":{"gt":2}}, {"path":{"prefix":"src/"}}, {"path":{"glob":"**/*.rs"}}, {"path":"src/a.rs"},
+    {"attributes.a":1}, {"attributes.a":{"lte":2.5}}, {"attributes.b":{"in":["x",true]}},
+    {"and":[{"language":"rust"},{"path":{"prefix":"s"}}]}, {"or":[{"kind":"function"},{"name":"f"}]},
+    {"not":{"language":"rust"}}, {"not":{"attributes.b":true}}
+]"#;
+
+/// A number of rows from the front, and the rest.
+fn rows_and(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (rows, rest) = bytes.split_first_chunk::<2>()?;
+    Some((usize::from(u16::from_le_bytes(*rows)), rest))
+}
+
+/// A record of the log: one byte of kind, two of dimension, the payload.
+pub fn record(bytes: &[u8]) {
+    let Some((kind, rest)) = bytes.split_first() else { return };
+    let Some((dimension, payload)) = rows_and(rest) else { return };
+    let _ = codegraph_vector_base::wire::decode::<CommitHead>(payload);
+    match PartView::parse(u16::from(*kind), payload, dimension.max(1)) {
+        Ok(Some(PartView::Rows(view))) => {
+            let mut rows = 0;
+            for row in view.iter() {
+                assert_eq!(row.metadata.len(), row.head.metadata_bytes as usize);
+                let _ = NodeMetadata::decode(row.metadata);
+                rows += 1;
+            }
+            assert_eq!(rows, view.len(), "a row was left out");
+        }
+        Ok(Some(PartView::Deletes(ids))) => {
+            assert_eq!(deleted_ids(ids).count() * size_of::<NodeId>(), ids.len())
+        }
+        _ => {}
+    }
+}
+
+/// Encoded metadata of a row. What passes the checks survives another round.
+pub fn metadata(bytes: &[u8]) {
+    let Ok(metadata) = NodeMetadata::decode(bytes) else { return };
+    if let Ok(encoded) = metadata.encode() {
+        assert_eq!(NodeMetadata::decode(&encoded).ok().as_ref(), Some(&metadata));
+        assert_eq!(NodeMetadata::from_json(&metadata.to_json()).ok(), Some(metadata));
+    }
+}
+
+/// Sections *ids* and *id index*, of as many rows as the first two bytes say.
+pub fn ids(bytes: &[u8]) {
+    let Some((rows, bytes)) = rows_and(bytes) else { return };
+    let (first, second) = bytes.split_at((rows * size_of::<NodeId>()).min(bytes.len()));
+    let (Ok(ids), Ok(index)) = (Ids::open(first, rows), IdIndex::open(second, rows)) else { return };
+    let sound = index.verify(&ids).is_ok();
+    for ordinal in 0..rows as RowOrdinal {
+        let id = ids.get(ordinal).expect("within the section");
+        for near in [id, id.wrapping_add(1), id.wrapping_sub(1)] {
+            if let Ok(Some(found)) = index.lookup(&ids, near) {
+                assert_eq!(ids.get(found).ok(), Some(near));
+            }
+        }
+        assert!(!sound || matches!(index.lookup(&ids, id), Ok(Some(_))));
+    }
+}
+
+/// Section *id filter*.
+pub fn id_filter(bytes: &[u8]) {
+    let Ok(filter) = IdFilter::open(bytes) else { return };
+    for id in [0, 1, NodeId::MAX, 1 << 64] {
+        let _ = filter.may_contain(id);
+    }
+}
+
+/// Section *row metadata*, of as many rows as the first two bytes say.
+pub fn columns(bytes: &[u8]) {
+    let Some((rows, bytes)) = rows_and(bytes) else { return };
+    let Ok(columns) = Columns::open(bytes, rows) else { return };
+    for ordinal in 0..=rows as RowOrdinal {
+        if let Ok(row) = columns.get(ordinal) {
+            assert!(row.seqno <= columns.max_seqno() && (ordinal as usize) < rows);
+        }
+    }
+    let _ = (columns.norms().map(|norms| norms.len()), columns.checksum_sum());
+}
+
+/// Section *payload*, of as many rows as the first two bytes say.
+pub fn payload(bytes: &[u8]) {
+    let Some((rows, bytes)) = rows_and(bytes) else { return };
+    let Ok(reader) = PayloadReader::open(bytes, rows) else { return };
+    let mut last = None;
+    for ordinal in 0..rows as RowOrdinal {
+        let Ok(block) = reader.locate(ordinal) else { continue };
+        if last.replace(block) == Some(block) {
+            continue; // One row a block: decompressing is what takes the time.
+        }
+        let Ok(compressed) = reader.block_range(block) else { continue };
+        if let Ok(decoded) = reader.decode_block(block, &bytes[compressed]) {
+            decoded.row(ordinal).map(NodeMetadata::decode);
+        }
+    }
+}
+
+/// Section *payload index*, of as many rows as the first two bytes say.
+pub fn payload_index(bytes: &[u8]) {
+    let Some((rows, bytes)) = rows_and(bytes) else { return };
+    let Ok(index) = PayloadIndex::open(bytes, rows) else { return };
+    let filters: Vec<Value> = serde_json::from_str(FILTERS).expect("JSON");
+    for filter in &filters {
+        let filter = Filter::from_json(filter).expect("a filter");
+        if let Ok(candidates) = index.evaluate(&filter, &|_| Ok(None)) {
+            assert!(candidates.bitmap.max().is_none_or(|row| (row as usize) < rows));
+            assert!(candidates.unsure.is_subset(&candidates.bitmap));
+        }
+    }
+    let _ = (index.rows_of_path("src/a.rs"), index.rows_without_path());
+    let _ = index.each_path("s", |_, rows| {
+        assert!(rows.end <= index.rows());
+        Ok(())
+    });
+}
+
+/// JSON from outside: a filter, metadata or an id.
+pub fn json(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = parse_node_id(text);
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
+    let _ = node_id_from_json(&value);
+    if let Ok((_, metadata)) = NodeMetadata::from_json_with_id(&value) {
+        metadata.to_json();
+    }
+    if let Ok(filter) = Filter::from_json(&value) {
+        let again = filter.to_json().and_then(|json| Filter::from_json(&json));
+        assert!(again.is_ok(), "{filter:?} does not survive its own JSON: {again:?}");
+        let _ = again.map(|again| again.matches(1, &NodeMetadata::default()));
+    }
+}
+
+#[cfg(test)]
+#[path = "fuzzing_tests.rs"]
+mod tests;

@@ -1,0 +1,170 @@
+//! The checked-in corpus of the fuzz targets, replayed; and where its seeds come from.
+
+use std::path::{Path, PathBuf};
+
+use codegraph_vector_base::vfs::{OpenMode, RealVfs, Vfs, read_file};
+use codegraph_vector_base::{Result, RowChecksum, SeqNo, wire};
+
+use super::*;
+use crate::node::CodeNode;
+use crate::record::{KIND_COMMIT, KIND_DELETES, KIND_ROWS, NewRow, PartsBuilder, RowHead};
+use crate::rows::{
+    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, write_columns, write_id_filter, write_id_index,
+    write_ids,
+};
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
+}
+
+#[test]
+fn the_corpus_is_replayed() {
+    for (target, run) in TARGETS {
+        let names = RealVfs.list(&corpus(target)).expect("a corpus");
+        assert!(!names.is_empty());
+        for name in names {
+            run(&read_file(&RealVfs, &corpus(target).join(name)).expect("read"));
+        }
+    }
+}
+
+#[test]
+fn every_seed_cut_short_or_changed_is_survived() {
+    for (target, seeds) in seeds() {
+        let run = TARGETS.iter().find(|(name, _)| *name == target).expect("a target").1;
+        for seed in seeds {
+            let step = (seed.len() / 300).max(1);
+            for at in (0..seed.len()).step_by(step) {
+                run(&seed[..at]);
+                let mut changed = seed.clone();
+                changed[at] ^= 1 << (at % 8);
+                run(&changed);
+                changed[at] = 0xFF;
+                run(&changed);
+            }
+        }
+    }
+}
+
+fn written(write: impl FnOnce(&mut Sink<'_>) -> Result<()>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut |part| {
+        bytes.extend_from_slice(part);
+        Ok(())
+    })
+    .expect("written");
+    bytes
+}
+
+fn with_rows(rows: usize, section: &[u8]) -> Vec<u8> {
+    [&(rows as u16).to_le_bytes(), section].concat()
+}
+
+/// Metadata with something in every field, or nothing.
+fn some_metadata(number: usize) -> NodeMetadata {
+    if number == 0 {
+        return NodeMetadata::default();
+    }
+    let language = ["rust", "python"][number % 2];
+    CodeNode::new(1, vec![])
+        .with_path(format!("src/{}.rs", ["a", "b", "deep/er"][number / 4 % 3]))
+        .with_name(format!("f{number}"))
+        .with_kind("function")
+        .with_language(language)
+        .with_lines(number as u32, 2 * number as u32)
+        .with_content_hash("0123456789abcdef")
+        .with_attribute("a", number as i64)
+        .with_attribute("b", number % 3 == 0)
+        .with_attribute("c", number as f64 / 3.0)
+        .with_attribute("d", "text")
+        .metadata()
+}
+
+fn records() -> Vec<Vec<u8>> {
+    let mut builder = PartsBuilder::new(1 << 20, 0);
+    for number in 0..3 {
+        let metadata = some_metadata(number).encode().expect("encoded");
+        let head = RowHead {
+            id: number as NodeId,
+            created_us: 5,
+            norm: 1.5,
+            metadata_bytes: metadata.len() as u32,
+            checksum: RowChecksum { vector: 1, metadata: 2 },
+        };
+        builder.put(NewRow { head, vector: &[0.5; 4], metadata: &metadata, decoded: &std::sync::Arc::default() }).expect("put");
+    }
+    builder.delete(&[7, 8, 9]);
+    let parts = builder.finish(u64::MAX).expect("parts");
+    let head = wire::encode(&parts.head(SeqNo(3), 77)).expect("encoded");
+    let parts = parts.parts.iter().map(|part| (part.kind(), part.pieces().concat()));
+    let all = parts.chain([(KIND_COMMIT, head)]);
+    all.map(|(kind, payload)| [&[kind as u8, 4, 0][..], &payload].concat()).collect()
+}
+
+fn payload_and_index(rows: &[NodeMetadata]) -> (Vec<u8>, Vec<u8>) {
+    let payload = written(|sink| {
+        let mut writer = PayloadWriter::new(sink);
+        rows.iter().try_for_each(|row| writer.push(&row.encode()?))?;
+        writer.finish().map(|_| ())
+    });
+    let mut builder = PayloadIndexBuilder::new();
+    for (ordinal, row) in rows.iter().enumerate() {
+        builder.push(ordinal as RowOrdinal, row).expect("indexed");
+    }
+    (payload, written(|sink| builder.finish(sink)))
+}
+
+fn columns_of(rows: u64) -> Vec<u8> {
+    let row = |number: u64| RowColumns {
+        seqno: SeqNo(9 + number),
+        created_us: 1_700_000_000_000_000 + number * 1000,
+        updated_us: u64::MAX - number,
+        norm: number as f32,
+        checksum: RowChecksum { vector: number, metadata: !number },
+    };
+    written(|sink| write_columns((0..rows).map(row), sink))
+}
+
+fn ids_of(ids: &[NodeId]) -> Vec<u8> {
+    let mut bytes = written(|sink| write_ids(ids.iter().copied(), sink));
+    bytes.extend(written(|sink| write_id_index(ids, sink)));
+    with_rows(ids.len(), &bytes)
+}
+
+/// Valid bytes for each target.
+fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let mut metadata: Vec<NodeMetadata> = (0..12).map(some_metadata).collect();
+    metadata.sort_by(|a, b| a.path.cmp(&b.path));
+    let (payload, index) = payload_and_index(&metadata);
+    let (no_payload, no_index) = payload_and_index(&[]);
+    let spread: Vec<NodeId> = (0..40).map(|at: u128| at * at * 0x1234_5678_9abc + 3).rev().collect();
+    let filters: Vec<Value> = serde_json::from_str(FILTERS).expect("JSON");
+    let mut json: Vec<Vec<u8>> = filters.iter().map(|filter| filter.to_string().into_bytes()).collect();
+    json.push(some_metadata(3).to_json().to_string().into_bytes());
+    json.push(b"018f3a52-7b1c-7def-8000-0123456789ab".to_vec());
+    vec![
+        ("record", records()),
+        ("metadata", (0..4).map(|number| some_metadata(number).encode().expect("encoded")).collect()),
+        ("ids", vec![ids_of(&[]), ids_of(&[7]), ids_of(&[9, 2, 5, NodeId::MAX]), ids_of(&spread)]),
+        ("id_filter", vec![vec![], written(|sink| write_id_filter(&spread, sink))]),
+        ("columns", [0, 1, 9].map(|rows| with_rows(rows as usize, &columns_of(rows))).to_vec()),
+        ("payload", vec![with_rows(0, &no_payload), with_rows(12, &payload)]),
+        ("payload_index", vec![with_rows(0, &no_index), with_rows(12, &index)]),
+        ("json", json),
+    ]
+}
+
+#[test]
+#[ignore = "writes the seeds of the fuzz targets into the source tree"]
+fn write_seeds() {
+    assert_eq!((KIND_ROWS, KIND_DELETES), (16, 17), "the seeds name kinds by a byte");
+    for (target, seeds) in seeds() {
+        RealVfs.create_dir_all(&corpus(target)).expect("a folder");
+        for (number, seed) in seeds.iter().enumerate() {
+            let file = RealVfs
+                .open(&corpus(target).join(format!("seed-{number}")), OpenMode::Create)
+                .expect("created");
+            file.write_at(seed, 0).expect("written");
+        }
+    }
+}

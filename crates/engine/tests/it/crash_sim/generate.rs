@@ -1,0 +1,161 @@
+//! Random workloads: small stores, few ids and paths, so that everything meets everything.
+
+use codegraph_vector::{CacheConfig, CodeNode, Durability, EvictionPolicy, Filter, Metric, NodeId, Settings};
+use codegraph_vector_testkit::{Rng, generators};
+
+use super::model::{Change, State};
+
+const PATHS: [&str; 3] = ["a.rs", "src/b.rs", "src/c/d.py"];
+const LANGUAGES: [&str; 2] = ["rust", "python"];
+const IDS: usize = 12;
+
+/// What a workload does next.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Write(Change),
+    Flush,
+    Merge,
+    Configure(Settings),
+    Read,
+    /// Another process reads.
+    ReadElsewhere,
+    Verify,
+    /// Close and open.
+    Reopen,
+    /// The process dies; another opens the store.
+    Kill,
+    /// The power goes off and comes back.
+    Crash,
+}
+
+/// A step for a store that is in this state.
+pub fn step(rng: &mut Rng, state: &State, dimension: usize) -> Step {
+    match rng.below(100) {
+        0..70 => Step::Write(change(rng, state, dimension)),
+        70..76 => Step::Flush,
+        76..81 => Step::Merge,
+        81..84 => Step::Configure(settings(rng)),
+        84..87 => Step::Read,
+        87..91 => Step::ReadElsewhere,
+        91..92 => Step::Verify,
+        92..95 => Step::Reopen,
+        95..98 => Step::Kill,
+        _ => Step::Crash,
+    }
+}
+
+/// A write.
+pub fn change(rng: &mut Rng, state: &State, dimension: usize) -> Change {
+    match rng.below(100) {
+        0..26 => Change::Put(nodes(rng, dimension, 1)),
+        26..46 => {
+            let count = rng.between(2, 7);
+            Change::Put(nodes(rng, dimension, count))
+        }
+        46..60 => Change::Update { id: likely_id(rng, state), vector: vector(rng, dimension) },
+        60..74 => Change::Delete(vec![likely_id(rng, state)]),
+        74..79 => Change::Delete((0..rng.between(2, 5)).map(|_| likely_id(rng, state)).collect()),
+        79..87 => Change::DeleteByFilter(filter(rng)),
+        _ => {
+            let count = rng.below(4);
+            let nodes = nodes(rng, dimension, count).into_iter().map(|node| CodeNode { path: None, ..node });
+            Change::ReplacePath { path: PATHS[rng.below(PATHS.len())], nodes: nodes.collect() }
+        }
+    }
+}
+
+/// A node's name.
+pub fn id(rng: &mut Rng) -> NodeId {
+    spread(rng.below(IDS))
+}
+
+/// Small ones and such that need all of a `u128`.
+fn spread(number: usize) -> NodeId {
+    let number = number as NodeId;
+    if number.is_multiple_of(3) { number << 100 | number } else { number }
+}
+
+/// Mostly that of a node that is there.
+fn likely_id(rng: &mut Rng, state: &State) -> NodeId {
+    let ids: Vec<NodeId> = state.rows.keys().copied().collect();
+    if ids.is_empty() || rng.chance(0.2) { id(rng) } else { *rng.pick(&ids) }
+}
+
+fn nodes(rng: &mut Rng, dimension: usize, count: usize) -> Vec<CodeNode> {
+    let mut numbers: Vec<usize> = (0..IDS).collect();
+    rng.shuffle(&mut numbers);
+    numbers[..count].iter().map(|number| node(rng, spread(*number), dimension)).collect()
+}
+
+/// A node that says something of itself.
+pub fn node(rng: &mut Rng, id: NodeId, dimension: usize) -> CodeNode {
+    let mut node = CodeNode::new(id, vector(rng, dimension)).with_name(generators::identifier(rng));
+    if rng.chance(0.8) {
+        node = node.with_path(*rng.pick(&PATHS)).with_language(*rng.pick(&LANGUAGES));
+    }
+    if rng.chance(0.3) {
+        let line = rng.below(50) as u32;
+        node = node.with_lines(line, line + 3).with_kind("function");
+    }
+    match rng.below(12) {
+        0 => node.with_attribute("text", noise(rng, 1500)),
+        1..3 => node.with_attribute("text", noise(rng, 300)),
+        3..5 => node.with_attribute("rank", rng.below(9) as i64),
+        _ => node,
+    }
+}
+
+/// Text that does not compress well.
+fn noise(rng: &mut Rng, most: usize) -> String {
+    (0..rng.below(most)).map(|_| char::from(b' ' + rng.below(94) as u8)).collect()
+}
+
+/// A vector with a direction.
+pub fn vector(rng: &mut Rng, dimension: usize) -> Vec<f32> {
+    let mut vector: Vec<f32> = (0..dimension).map(|_| rng.normal()).collect();
+    if rng.chance(0.3) {
+        vector[0] = *rng.pick(&[0.0, -0.0, 1e-20, 3.0]);
+    }
+    vector[dimension - 1] += if vector[dimension - 1] < 0.0 { -0.5 } else { 0.5 };
+    vector
+}
+
+/// A filter that matches some nodes, or few, or none.
+pub fn filter(rng: &mut Rng) -> Filter {
+    match rng.below(6) {
+        0 => Filter::path(*rng.pick(&PATHS)),
+        1 => Filter::eq("language", *rng.pick(&LANGUAGES)),
+        2 => Filter::path_prefix("src/").and(Filter::eq("language", *rng.pick(&LANGUAGES))),
+        3 => Filter::range("start_line", 10_i64..30),
+        4 => Filter::eq("name", generators::identifier(rng)),
+        _ => Filter::missing("path"),
+    }
+}
+
+/// How vectors are compared.
+pub fn metric(rng: &mut Rng) -> Metric {
+    *rng.pick(&Metric::ALL)
+}
+
+/// Sizes so small that flushes, merges and rotations happen within a few writes.
+pub fn settings(rng: &mut Rng) -> Settings {
+    // A background sync would make runs differ: an interval that never ends tests all but the timer.
+    let never = Durability::Interval(3_600_000);
+    let durability =
+        [Durability::Sync, Durability::Sync, Durability::Sync, Durability::Sync, Durability::None, never];
+    Settings {
+        durability: *rng.pick(&durability),
+        memtable_bytes: *rng.pick(&[4 << 10, 6 << 10, 12 << 10]),
+        max_frozen_memtables: 1,
+        max_wal_file_bytes: *rng.pick(&[4 << 10, 4 << 10, 64 << 10]),
+        max_batch_bytes: 1 << 20,
+        merge_fanout: rng.between(2, 4),
+        merge_dead_percent: *rng.pick(&[30, 60, 100]),
+        background: false,
+        cache: CacheConfig {
+            budget_bytes: *rng.pick(&[0, 1 << 16]),
+            policy: *rng.pick(&[EvictionPolicy::Lru, EvictionPolicy::TinyLfu]),
+            max_open_files: *rng.pick(&[1, 8]),
+        },
+    }
+}

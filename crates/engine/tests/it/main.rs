@@ -1,0 +1,12 @@
+//! The engine as a whole, on simulated and real disks.
+#![allow(missing_docs, unreachable_pub)]
+
+mod bad_input;
+mod bad_input_places;
+mod concurrency;
+mod corruption;
+mod corruption_examine;
+mod crash_sim;
+mod oracle;
+mod read_only;
+mod sample;

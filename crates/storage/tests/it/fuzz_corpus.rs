@@ -1,0 +1,88 @@
+//! The corpus of the fuzz targets that read files of this crate, replayed; and where its seeds come from.
+
+#[path = "../../../../fuzz/src/storage.rs"]
+mod targets;
+
+use std::path::{Path, PathBuf};
+
+use codegraph_vector_base::vfs::{OpenMode, RealVfs, Vfs, read_file};
+use codegraph_vector_base::{Epoch, Lsn};
+use codegraph_vector_storage::manifest;
+use codegraph_vector_storage::wal::SyncNote;
+use codegraph_vector_testkit::SimVfs;
+
+use crate::sample;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
+}
+
+#[test]
+fn the_corpus_is_replayed() {
+    for (target, run) in targets::TARGETS {
+        let names = RealVfs.list(&corpus(target)).expect("a corpus");
+        assert!(!names.is_empty());
+        for name in names {
+            run(&read_file(&RealVfs, &corpus(target).join(name)).expect("read"));
+        }
+    }
+}
+
+#[test]
+fn every_seed_cut_short_or_changed_is_survived() {
+    for (target, seeds) in seeds() {
+        let run = targets::TARGETS.iter().find(|(name, _)| *name == target).expect("a target").1;
+        for seed in seeds {
+            let step = (seed.len() / 300).max(1);
+            for at in (0..seed.len()).step_by(step) {
+                run(&seed[..at]);
+                let mut changed = seed.clone();
+                changed[at] ^= 1 << (at % 8);
+                run(&changed);
+                changed[at] = 0xFF;
+                run(&changed);
+            }
+        }
+    }
+}
+
+/// Valid files for each target.
+fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let sim = SimVfs::new(1);
+    let layout = sample::layout();
+    layout.create_dirs(&sim).expect("folders");
+    manifest::install(&sim, &layout, None, &sample::manifest()).expect("installed");
+    let read = |path: PathBuf| sim.read_all(path).expect("there");
+    let manifest = read(layout.manifest_path(sample::GENERATION));
+    let file = sim.open(&layout.lock_path(), OpenMode::Create).expect("created");
+    let note = SyncNote { boot_id: 7, synced_lsn: Lsn(1280), epoch: Epoch(2) };
+    note.write(&*file, sample::STORE).expect("written");
+    let segments = [&sample::small_sections()[..], &sample::small_sections()[1..2], &[]];
+    let segments = segments.map(|sections| {
+        let sim = SimVfs::new(1);
+        layout.create_dirs(&sim).expect("folders");
+        let (path, _) = sample::segment(&sim, sections);
+        sim.read_all(path).expect("there")
+    });
+    vec![
+        ("wal", crate::wal::sample_files()),
+        ("manifest", vec![manifest]),
+        ("segment", segments.to_vec()),
+        ("deaths", vec![read(sample::deaths(&sim).0)]),
+        ("note", vec![read(layout.lock_path())]),
+    ]
+}
+
+#[test]
+#[ignore = "writes the seeds of the fuzz targets into the source tree"]
+fn write_seeds() {
+    for (target, seeds) in seeds() {
+        RealVfs.create_dir_all(&corpus(target)).expect("a folder");
+        for (number, seed) in seeds.iter().enumerate() {
+            let file = RealVfs
+                .open(&corpus(target).join(format!("seed-{number}")), OpenMode::Create)
+                .expect("created");
+            file.write_at(seed, 0).expect("written");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+# Every habit as a command. Each line runs without just, too.
+
+# What there is.
+default:
+    @just --list
+
+# All tests, as CI runs them.
+test:
+    cargo test --workspace --locked
+
+# Clippy, warnings refused.
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Formats the sources.
+fmt:
+    cargo fmt --all
+
+# The documentation, warnings refused.
+docs:
+    RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace --locked
+
+# Licences, sources and advisories of the dependencies.
+deny:
+    cargo deny check --hide-inclusion-graph
+
+# Layers, file sizes, links, leftovers.
+tidy:
+    cargo test -p codegraph-vector-testkit --test it tidy
+
+# A crash at every file-system call of so many random workloads. CGV_SIM_SEED=n replays one, step by step.
+crash-sim SEEDS="1000":
+    CGV_SIM_SEEDS={{SEEDS}} cargo test -p codegraph-vector --test it crash_sim -- --nocapture
+
+# Each fuzz target for so many seconds; or only those named.
+fuzz SECONDS="60" *TARGETS:
+    fuzz/run {{SECONDS}} {{TARGETS}}
+
+# The store's speed beside that of the disk, a table. Give --data FILE.npy for real vectors.
+bench-store *ARGS:
+    cargo run --release -p codegraph-vector-bench -- store {{ARGS}}
+
+# The exact scan beside the memory's bandwidth. Give --python PYTHON to compare with faiss.
+bench-scan *ARGS:
+    cargo run --release -p codegraph-vector-bench -- scan {{ARGS}}
+
+# Memory and start of a store of a million rows.
+bench-memory *ARGS:
+    cargo run --release -p codegraph-vector-bench -- memory {{ARGS}}
+
+# All that has to hold before a change goes in.
+ci:
+    .ci/run
