@@ -59,7 +59,9 @@ impl Caches {
         }
         let opened = self.vfs.open(&self.layout.segment_path(segment), OpenMode::Read);
         let file = opened.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => error.as_kind(ErrorKind::Stale).context("this view is too old: refresh it"),
+            ErrorKind::NotFound => {
+                error.as_kind(ErrorKind::Stale).context("this view is too old: refresh it")
+            }
             _ => error,
         })?;
         self.files.insert(segment, file.clone());

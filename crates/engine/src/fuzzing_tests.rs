@@ -91,7 +91,9 @@ fn records() -> Vec<Vec<u8>> {
             metadata_bytes: metadata.len() as u32,
             checksum: RowChecksum { vector: 1, metadata: 2 },
         };
-        builder.put(NewRow { head, vector: &[0.5; 4], metadata: &metadata, decoded: &std::sync::Arc::default() }).expect("put");
+        builder
+            .put(NewRow { head, vector: &[0.5; 4], metadata: &metadata, decoded: &std::sync::Arc::default() })
+            .expect("put");
     }
     builder.delete(&[7, 8, 9]);
     let parts = builder.finish(u64::MAX).expect("parts");

@@ -40,7 +40,10 @@ impl<T> Completer<T> {
 
 impl<T> Drop for Completer<T> {
     fn drop(&mut self) {
-        self.complete(Err(Error::new(ErrorKind::OutcomeUnknown, "the work ended without an outcome; this is a bug")));
+        self.complete(Err(Error::new(
+            ErrorKind::OutcomeUnknown,
+            "the work ended without an outcome; this is a bug",
+        )));
     }
 }
 

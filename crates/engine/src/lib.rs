@@ -42,14 +42,13 @@ pub use codegraph_vector_storage::wal::{Cut, LogStatistics};
 pub use filter::Filter;
 pub use job::Job;
 pub use node::{
-    AttributeValue, CodeNode, NodeMetadata, node_id_from_json, node_id_text,
-    node_id_to_json, parse_node_id,
+    AttributeValue, CodeNode, NodeMetadata, node_id_from_json, node_id_text, node_id_to_json, parse_node_id,
 };
 #[cfg(feature = "test-switches")]
 pub use options::TestSwitches;
 pub use options::{CacheConfig, Durability, EmbedderId, Environment, EvictionPolicy, OpenOptions, Settings};
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CommitReceipt, MAX_LIMIT, Match, PendingWrite, RecoveryReport, SearchRequest, SearchResults,
-    Snapshot, StoreStatistics, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CacheStatistics, CommitReceipt, MAX_LIMIT, Match, PendingWrite, RecoveryReport, SearchRequest,
+    SearchResults, Snapshot, StoreStatistics, VectorMetadata, VerifyReport, Write, WriteOutcome,
 };

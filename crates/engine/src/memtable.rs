@@ -152,7 +152,12 @@ impl Memtable {
     }
 
     /// The row of `id` that a reader at `seqno` sees, given to `read` with its vector and norm.
-    pub(crate) fn get<R>(&self, id: NodeId, seqno: SeqNo, read: impl FnOnce(&MemRow, &[f32], f32) -> R) -> Option<R> {
+    pub(crate) fn get<R>(
+        &self,
+        id: NodeId,
+        seqno: SeqNo,
+        read: impl FnOnce(&MemRow, &[f32], f32) -> R,
+    ) -> Option<R> {
         let inner = self.inner.read();
         let mut at = *inner.latest.get(&id)?;
         while at != NO_ROW {

@@ -91,7 +91,11 @@ impl Settings {
     /// Refuses what cannot work.
     pub(crate) fn check(&self) -> Result<()> {
         let at_least = |name: &str, value: u64, least: u64| {
-            if value < least { Err(Error::invalid(format!("{name} is {value}, and must be at least {least}"))) } else { Ok(()) }
+            if value < least {
+                Err(Error::invalid(format!("{name} is {value}, and must be at least {least}")))
+            } else {
+                Ok(())
+            }
         };
         at_least("memtable_bytes", self.memtable_bytes, 4 << 10)?;
         at_least("max_frozen_memtables", self.max_frozen_memtables as u64, 1)?;

@@ -88,7 +88,10 @@ impl PersistentVectorStore {
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let backups = options.backups.clone().unwrap_or_else(|| default_backups(path));
-        Ok(Self { core: Handle::new(crate::store::open(path.to_owned(), &options)?), backups: backups.into() })
+        Ok(Self {
+            core: Handle::new(crate::store::open(path.to_owned(), &options)?),
+            backups: backups.into(),
+        })
     }
 
     /// The store's folder.

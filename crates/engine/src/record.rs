@@ -269,7 +269,9 @@ impl<'a> PartView<'a> {
     pub(crate) fn parse(kind: u16, payload: &'a [u8], dimension: usize) -> Result<Option<Self>> {
         match kind {
             KIND_ROWS => Ok(Some(Self::Rows(RowsView::parse(payload, dimension)?))),
-            KIND_DELETES if payload.len().is_multiple_of(size_of::<NodeId>()) => Ok(Some(Self::Deletes(payload))),
+            KIND_DELETES if payload.len().is_multiple_of(size_of::<NodeId>()) => {
+                Ok(Some(Self::Deletes(payload)))
+            }
             KIND_DELETES => Err(malformed("the ids of a delete record are cut off")),
             _ => Ok(None),
         }
@@ -283,7 +285,8 @@ pub(crate) fn deleted_ids(bytes: &[u8]) -> impl Iterator<Item = NodeId> {
 
 impl<'a> RowsView<'a> {
     fn parse(payload: &'a [u8], dimension: usize) -> Result<Self> {
-        let (len, rest) = payload.split_first_chunk::<4>().ok_or_else(|| malformed("a row record is cut off"))?;
+        let (len, rest) =
+            payload.split_first_chunk::<4>().ok_or_else(|| malformed("a row record is cut off"))?;
         let heads_len = u32::from_le_bytes(*len) as usize;
         let padded = heads_len.checked_add(4).map(|len| len.next_multiple_of(4) - 4);
         let (heads, body) = padded
@@ -296,7 +299,9 @@ impl<'a> RowsView<'a> {
             .ok_or_else(|| malformed("the vectors of a row record are cut off"))?;
         let claimed: u64 = heads.iter().map(|head| u64::from(head.metadata_bytes)).sum();
         if claimed != metadata.len() as u64 {
-            return Err(malformed("the metadata of a row record does not have the length that its heads say"));
+            return Err(malformed(
+                "the metadata of a row record does not have the length that its heads say",
+            ));
         }
         Ok(Self { heads: Cow::Owned(heads), vectors, metadata, decoded: &[], dimension })
     }

@@ -25,7 +25,9 @@ fn rows() -> impl Strategy<Value = Rows> {
 fn build(rows: &Rows, deletes: &[NodeId]) -> Parts {
     let mut builder = PartsBuilder::new(limits::BATCH_PART_BYTES, 0);
     for (id, vector, metadata) in rows {
-        builder.put(NewRow { head: head(*id, vector, metadata), vector, metadata, decoded: &Arc::default() }).unwrap();
+        builder
+            .put(NewRow { head: head(*id, vector, metadata), vector, metadata, decoded: &Arc::default() })
+            .unwrap();
     }
     builder.delete(deletes);
     builder.finish(u64::MAX).unwrap()
@@ -77,7 +79,10 @@ fn a_large_batch_goes_in_parts_and_too_large_a_one_is_refused() {
     let mut builder = PartsBuilder::new(limits::BATCH_PART_BYTES, 0);
     (0..200).for_each(|id| builder.put(row(id)).unwrap());
     let parts = builder.finish(u64::MAX).unwrap();
-    assert!(parts.parts.len() > 2 && parts.parts.iter().all(|part| part.pieces().concat().len() < limits::MAX_FRAME_PAYLOAD_BYTES));
+    assert!(
+        parts.parts.len() > 2
+            && parts.parts.iter().all(|part| part.pieces().concat().len() < limits::MAX_FRAME_PAYLOAD_BYTES)
+    );
     let mut builder = PartsBuilder::new(limits::BATCH_PART_BYTES, 0);
     (0..200).for_each(|id| builder.put(row(id)).unwrap());
     let error = builder.finish(1 << 20).unwrap_err();

@@ -18,7 +18,9 @@ use codegraph_vector_storage::{SegmentFile, StoreLayout, read_deaths};
 use crate::cache::Caches;
 use crate::deaths::Deaths;
 use crate::filter::Filter;
-use crate::rows::{Candidates, Columns, IdFilter, IdIndex, Ids, PayloadBlock, PayloadIndex, PayloadReader, RowColumns};
+use crate::rows::{
+    Candidates, Columns, IdFilter, IdIndex, Ids, PayloadBlock, PayloadIndex, PayloadReader, RowColumns,
+};
 use section::{SectionRef, kind};
 
 pub(crate) use build::{BuildRow, Plan, RowSource, build};
@@ -87,7 +89,11 @@ impl Segment {
             dimension,
         };
         if segment.columns.checksum_sum()? != info.checksum_sum {
-            return Err(Error::corrupt(&path, 0, "the row checksums do not add up to what the manifest says"));
+            return Err(Error::corrupt(
+                &path,
+                0,
+                "the row checksums do not add up to what the manifest says",
+            ));
         }
         if let Some(deaths) = &info.deaths {
             let path = layout.deaths_path(info.id, deaths.generation);
@@ -182,7 +188,11 @@ impl Segment {
         let expected = self.columns.checksum(ordinal)?.vector;
         if RowChecksum::of_vector(self.id(ordinal)?, bytemuck::cast_slice(vector)) != expected {
             let offset = self.vectors.file_offset() + u64::from(ordinal) * self.dimension as u64 * 4;
-            return Err(Error::corrupt(self.file.path(), offset, format!("the vector of row {ordinal} is damaged")));
+            return Err(Error::corrupt(
+                self.file.path(),
+                offset,
+                format!("the vector of row {ordinal} is damaged"),
+            ));
         }
         Ok(vector)
     }
@@ -191,7 +201,10 @@ impl Segment {
     pub(crate) fn metadata_block(&self, ordinal: RowOrdinal, caches: &Caches) -> Result<Arc<PayloadBlock>> {
         let block = self.payload.locate(ordinal)?;
         caches.block(self.info.id, block, |file| {
-            let section = self.file.section(kind::PAYLOAD).ok_or_else(|| section::missing(&self.file, kind::PAYLOAD))?;
+            let section = self
+                .file
+                .section(kind::PAYLOAD)
+                .ok_or_else(|| section::missing(&self.file, kind::PAYLOAD))?;
             let compressed = section.read_raw(file, self.payload.block_range(block)?)?;
             self.payload.decode_block(block, &compressed)
         })
@@ -203,7 +216,11 @@ impl Segment {
         let encoded = block.row(ordinal).unwrap_or_default();
         let expected = self.columns.checksum(ordinal)?.metadata;
         if RowChecksum::of_metadata(self.id(ordinal)?, encoded) != expected {
-            return Err(Error::corrupt(self.file.path(), 0, format!("the metadata of row {ordinal} is damaged")));
+            return Err(Error::corrupt(
+                self.file.path(),
+                0,
+                format!("the metadata of row {ordinal} is damaged"),
+            ));
         }
         Ok(encoded.into())
     }

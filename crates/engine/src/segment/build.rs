@@ -8,7 +8,8 @@ use codegraph_vector_storage::{SectionKind, SegmentFileRef, SegmentWriter, Store
 use super::section::kind;
 use crate::node::NodeMetadata;
 use crate::rows::{
-    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, write_columns, write_id_filter, write_id_index, write_ids,
+    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, write_columns, write_id_filter, write_id_index,
+    write_ids,
 };
 
 /// A row that goes into a segment. Vector and metadata stay where they are until they are written.
@@ -49,7 +50,9 @@ pub(crate) fn build<S: Copy>(plan: &Plan<'_, S>, source: &dyn RowSource<S>) -> R
     section(&mut writer, kind::ID_INDEX, |sink| write_id_index(&ids, sink))?;
     section(&mut writer, kind::ID_FILTER, |sink| write_id_filter(&ids, sink))?;
     drop(ids);
-    section(&mut writer, kind::ROW_METADATA, |sink| write_columns(plan.rows.iter().map(|row| row.columns), sink))?;
+    section(&mut writer, kind::ROW_METADATA, |sink| {
+        write_columns(plan.rows.iter().map(|row| row.columns), sink)
+    })?;
     writer.begin(kind::VECTORS)?;
     for row in plan.rows {
         source.vector(row.source, &mut |vector| writer.write(bytemuck::cast_slice(vector)))?;

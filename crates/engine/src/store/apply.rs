@@ -130,19 +130,20 @@ impl Assembler {
         }
         let head: CommitHead = wire::decode(payload)?;
         let parts = std::mem::take(&mut self.parts);
-        commit(Commit { head, parts: views(parts.iter().map(|(kind, bytes)| (*kind, &bytes[..])), dimension)? })
+        commit(Commit {
+            head,
+            parts: views(parts.iter().map(|(kind, bytes)| (*kind, &bytes[..])), dimension)?,
+        })
     }
 }
 
 /// Reads the parts of a commit.
-fn views<'a>(
-    parts: impl Iterator<Item = (u16, &'a [u8])>,
-    dimension: usize,
-) -> Result<Vec<PartView<'a>>> {
+fn views<'a>(parts: impl Iterator<Item = (u16, &'a [u8])>, dimension: usize) -> Result<Vec<PartView<'a>>> {
     parts
         .map(|(kind, payload)| {
             let unknown = || {
-                let message = format!("the log holds a record of kind {kind}, which this version does not know");
+                let message =
+                    format!("the log holds a record of kind {kind}, which this version does not know");
                 Error::new(ErrorKind::Unsupported, message)
             };
             PartView::parse(kind, payload, dimension)?.ok_or_else(unknown)

@@ -1,7 +1,7 @@
 //! The open store: what its parts share.
 
-use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 use codegraph_vector_ann::Metric;

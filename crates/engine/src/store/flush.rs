@@ -196,5 +196,8 @@ impl Core {
 }
 
 pub(super) fn lost(id: SegmentId) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("segment {id} does not hold what it was made from; reopen the store"))
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("segment {id} does not hold what it was made from; reopen the store"),
+    )
 }

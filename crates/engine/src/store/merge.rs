@@ -50,7 +50,10 @@ impl SegmentSource<'_> {
                 let path = paths.of(row);
                 if seqno < segment.deaths.of(row) {
                     let source = SegmentPlace { segment: number as u32, row };
-                    rows.push((path, BuildRow { id: segment.id(row)?, columns: segment.columns(row)?, source }));
+                    rows.push((
+                        path,
+                        BuildRow { id: segment.id(row)?, columns: segment.columns(row)?, source },
+                    ));
                 }
             }
         }
@@ -103,7 +106,8 @@ impl Core {
         let (version, base) = self.read_point();
         let Some(sources) = choose(&version) else { return Ok(0) };
         // Rows that died by commits which a power cut may still take must not be dropped.
-        if writer.log.appender(|appender| appender.synced()) < writer.log.appender(|appender| appender.end()) {
+        if writer.log.appender(|appender| appender.synced()) < writer.log.appender(|appender| appender.end())
+        {
             let _ = self.leave_note(writer, writer.log.sync()?);
         }
         let built = self.write_merged(writer, &sources, base)?;
@@ -112,7 +116,12 @@ impl Core {
         Ok(sources.len())
     }
 
-    fn write_merged(&self, writer: &Writer, sources: &[Arc<Segment>], base: SeqNo) -> Result<Option<SegmentRef>> {
+    fn write_merged(
+        &self,
+        writer: &Writer,
+        sources: &[Arc<Segment>],
+        base: SeqNo,
+    ) -> Result<Option<SegmentRef>> {
         let caches = self.caches();
         let source = SegmentSource { segments: sources, caches: &caches };
         let rows = source.live_rows(base)?;

@@ -22,8 +22,8 @@ mod verify;
 mod write;
 
 pub use commit::CommitReceipt;
-pub(crate) use open::open;
 pub use open::RecoveryReport;
+pub(crate) use open::open;
 pub use search::{MAX_LIMIT, Match, SearchRequest, SearchResults};
 pub use snapshot::{Snapshot, VectorMetadata};
 pub use stats::{CacheStatistics, StoreStatistics};

@@ -1,8 +1,8 @@
 //! Opening and creating a store: the manifest, the segments, the log behind the checkpoint.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use codegraph_vector_ann::Metric;
@@ -137,7 +137,9 @@ fn check_may_create(vfs: &dyn Vfs, layout: &StoreLayout, options: &OpenOptions) 
         return Ok(());
     }
     let names = vfs.list(root).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => error.as_kind(ErrorKind::InvalidInput).context("a store is a folder, and this is none"),
+        ErrorKind::NotFound => {
+            error.as_kind(ErrorKind::InvalidInput).context("a store is a folder, and this is none")
+        }
         _ => error,
     })?;
     let ours = |name: &str| {
@@ -146,7 +148,8 @@ fn check_may_create(vfs: &dyn Vfs, layout: &StoreLayout, options: &OpenOptions) 
             || leftover.is_some_and(|name| StoreLayout::parse_manifest_name(name).is_some())
     };
     if let Some(foreign) = names.iter().find(|name| !ours(name)) {
-        let message = format!("this folder is not a store, and not empty (it holds {foreign:?}); name another one");
+        let message =
+            format!("this folder is not a store, and not empty (it holds {foreign:?}); name another one");
         return Err(Error::invalid(message).at(root));
     }
     if has_remains(vfs, layout)? {
@@ -161,7 +164,9 @@ fn check_may_create(vfs: &dyn Vfs, layout: &StoreLayout, options: &OpenOptions) 
 fn has_remains(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<bool> {
     let exists = |path: &std::path::Path| vfs.exists(path);
     let segments = layout.segments_dir();
-    if exists(&segments)? && vfs.list(&segments)?.iter().any(|name| StoreLayout::parse_segment_name(name).is_some()) {
+    if exists(&segments)?
+        && vfs.list(&segments)?.iter().any(|name| StoreLayout::parse_segment_name(name).is_some())
+    {
         return Ok(true);
     }
     if !exists(&layout.wal_dir())? {
@@ -185,7 +190,8 @@ fn create(layout: &StoreLayout, options: &OpenOptions) -> Result<Loaded> {
     let missing = || Error::invalid("a new store needs the dimension of its vectors");
     let dimension = options.dimension.ok_or_else(missing)?;
     if dimension == 0 || dimension > limits::MAX_DIMENSION {
-        let message = format!("the dimension is {dimension}, and must be from 1 to {}", limits::MAX_DIMENSION);
+        let message =
+            format!("the dimension is {dimension}, and must be from 1 to {}", limits::MAX_DIMENSION);
         return Err(Error::invalid(message));
     }
     check_may_create(&*environment.vfs, layout, options)?;
@@ -217,7 +223,9 @@ pub(super) fn check_schema(schema: &StoreSchema, layout: &StoreLayout, options: 
     }
     let metric = metric_of(schema.metric)?;
     if let Some(other) = options.metric.filter(|other| *other != metric) {
-        return refuse(format!("this store compares by {metric}, not by {other}: leave the metric out, or use another store"));
+        return refuse(format!(
+            "this store compares by {metric}, not by {other}: leave the metric out, or use another store"
+        ));
     }
     match (&schema.embedder, &options.embedder) {
         (Some(known), Some(given)) if known != given => refuse(format!(
@@ -240,9 +248,13 @@ pub(super) fn recover(
     let manifest = &loaded.manifest;
     let dimension = manifest.schema.dimension as usize;
     let open = |info: &SegmentRef| {
-        Segment::open(vfs, layout, manifest.store_id, info, dimension).map(Arc::new).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => error.as_kind(ErrorKind::Corrupt).context("a file of the store is missing"),
-            _ => error,
+        Segment::open(vfs, layout, manifest.store_id, info, dimension).map(Arc::new).map_err(|error| {
+            match error.kind() {
+                ErrorKind::NotFound => {
+                    error.as_kind(ErrorKind::Corrupt).context("a file of the store is missing")
+                }
+                _ => error,
+            }
         })
     };
     let segments: Vec<_> = manifest.segments.iter().map(open).collect::<Result<_>>()?;
@@ -255,9 +267,13 @@ pub(super) fn recover(
     let check = if options.switches().ignore_crc { Check::Trust } else { Check::Verify };
     let Bounds { proven, limit } = bounds;
     let range = ScanRange { from: checkpoint.lsn, proven, limit, check };
-    let (scan, replayed_commits) = replay(vfs, layout, manifest.store_id, range, &version, &mut head, dimension)?;
+    let (scan, replayed_commits) =
+        replay(vfs, layout, manifest.store_id, range, &version, &mut head, dimension)?;
     if head.cut.seqno < manifest.proven_seqno {
-        let message = format!("the log ends at commit {}, but {} had been durable", head.cut.seqno, manifest.proven_seqno);
+        let message = format!(
+            "the log ends at commit {}, but {} had been durable",
+            head.cut.seqno, manifest.proven_seqno
+        );
         return Err(Error::corrupt(layout.wal_dir(), 0, message));
     }
     if limit == Lsn(u64::MAX) && manifest.clean_close != Some(scan.end) {
@@ -359,7 +375,8 @@ pub(super) fn assemble(
         })
     });
     let caches = Caches::new(environment.vfs.clone(), layout.clone(), &settings.cache);
-    let manifests = Manifests { current: manifest.clone(), previous: loaded.previous.clone(), retired: Vec::new() };
+    let manifests =
+        Manifests { current: manifest.clone(), previous: loaded.previous.clone(), retired: Vec::new() };
     let core = Arc::new(Core {
         this: OnceLock::new(),
         store_id: manifest.store_id,

@@ -100,10 +100,12 @@ impl Core {
             return Ok(());
         }
         let vfs = &*self.environment.vfs;
-        let options = OpenOptions { read_only: true, environment: self.environment.clone(), ..OpenOptions::default() };
+        let options =
+            OpenOptions { read_only: true, environment: self.environment.clone(), ..OpenOptions::default() };
         let mut manifests = self.manifests.lock();
         let newest = load_newest(vfs, &self.layout)?;
-        if newest.manifest.generation == manifests.current.generation && self.follow(&newest.manifest).is_ok() {
+        if newest.manifest.generation == manifests.current.generation && self.follow(&newest.manifest).is_ok()
+        {
             return Ok(());
         }
         let (loaded, recovered) = read(&self.layout, &options)?;

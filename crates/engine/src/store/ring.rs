@@ -63,7 +63,12 @@ impl Ring {
     /// the caller starts again from a newer snapshot.
     pub(crate) fn any_after(&self, seqno: SeqNo, conflicts: impl Fn(&Effects) -> bool) -> bool {
         seqno < self.forgotten
-            || self.commits.iter().rev().take_while(|(at, _)| *at > seqno).any(|(_, effects)| conflicts(effects))
+            || self
+                .commits
+                .iter()
+                .rev()
+                .take_while(|(at, _)| *at > seqno)
+                .any(|(_, effects)| conflicts(effects))
     }
 }
 

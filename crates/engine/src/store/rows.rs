@@ -81,7 +81,8 @@ impl Core {
 
     /// When the node first appeared, if a reader at `seqno` sees it.
     pub(crate) fn created_us(&self, version: &Version, seqno: SeqNo, id: NodeId) -> Result<Option<u64>> {
-        let in_memory = version.memtables().find_map(|table| table.get(id, seqno, |row, _, _| row.created_us));
+        let in_memory =
+            version.memtables().find_map(|table| table.get(id, seqno, |row, _, _| row.created_us));
         if in_memory.is_some() {
             return Ok(in_memory);
         }
@@ -109,7 +110,12 @@ impl Core {
     }
 
     /// Ids of the rows that match a filter and that a reader at `seqno` sees, in no order.
-    pub(crate) fn matching_ids(&self, version: &Version, seqno: SeqNo, filter: &Filter) -> Result<Vec<NodeId>> {
+    pub(crate) fn matching_ids(
+        &self,
+        version: &Version,
+        seqno: SeqNo,
+        filter: &Filter,
+    ) -> Result<Vec<NodeId>> {
         filter.check()?;
         let mut ids = Vec::new();
         for table in version.memtables() {
@@ -124,7 +130,9 @@ impl Core {
         for segment in &version.segments {
             let candidates = segment.candidates(filter)?;
             for ordinal in &candidates.bitmap {
-                if segment.visible_at(ordinal, seqno)? && self.is_match(segment, ordinal, filter, &candidates)? {
+                if segment.visible_at(ordinal, seqno)?
+                    && self.is_match(segment, ordinal, filter, &candidates)?
+                {
                     ids.push(segment.id(ordinal)?);
                 }
             }

@@ -96,7 +96,12 @@ enum Source {
 
 impl Core {
     /// The nearest rows that a reader at `seqno` sees.
-    pub(crate) fn search(&self, version: &Version, seqno: SeqNo, request: &SearchRequest) -> Result<SearchResults> {
+    pub(crate) fn search(
+        &self,
+        version: &Version,
+        seqno: SeqNo,
+        request: &SearchRequest,
+    ) -> Result<SearchResults> {
         self.check_open()?;
         check_vector(&request.vector, self.dimension, self.metric)
             .map_err(|error| error.context("the query vector"))?;
@@ -128,15 +133,23 @@ impl Core {
     }
 
     /// A hit with what was asked for; its vector is held against its checksum first.
-    fn resolve(&self, version: &Version, seqno: SeqNo, request: &SearchRequest, hit: Hit<Place>) -> Result<Match> {
+    fn resolve(
+        &self,
+        version: &Version,
+        seqno: SeqNo,
+        request: &SearchRequest,
+        hit: Hit<Place>,
+    ) -> Result<Match> {
         let Place { id, source } = hit.key;
         let (row_seqno, vector, metadata) = match source {
             Source::Segment(at, ordinal) => {
                 let segment = &version.segments[at as usize];
                 let vector = segment.checked_vector(ordinal)?;
                 let vector = request.with_vector.then(|| vector.to_vec());
-                let encoded = request.with_metadata.then(|| segment.encoded_metadata(ordinal, &self.caches()));
-                let metadata = encoded.transpose()?.map(|encoded| NodeMetadata::decode(&encoded)).transpose()?;
+                let encoded =
+                    request.with_metadata.then(|| segment.encoded_metadata(ordinal, &self.caches()));
+                let metadata =
+                    encoded.transpose()?.map(|encoded| NodeMetadata::decode(&encoded)).transpose()?;
                 (segment.columns(ordinal)?.seqno, vector, metadata)
             }
             Source::Memory => {
@@ -160,7 +173,8 @@ fn scan_chunk(scan: &ExactScan, chunk: &Chunk, seqno: SeqNo, filter: Option<&Fil
     let block = RowBlock { rows: &chunk.vectors, norms: &chunk.norms };
     let admit = |at: u32| {
         let row = &chunk.rows[at as usize];
-        let admitted = row.visible_at(seqno) && filter.is_none_or(|filter| filter.matches(row.id, &row.metadata));
+        let admitted =
+            row.visible_at(seqno) && filter.is_none_or(|filter| filter.matches(row.id, &row.metadata));
         admitted.then_some(Place { id: row.id, source: Source::Memory })
     };
     scan.scan_block(block, Rows::All, admit, top);
@@ -218,10 +232,12 @@ impl SegmentPass<'_> {
             if list.as_ref().is_none_or(|list| !list.is_empty()) {
                 let rows = self.segment.vectors(start..end)?;
                 let block = RowBlock { rows, norms: &norms[start as usize..end as usize] };
-                let admit = |at: u32| self.place(start + at, &see).unwrap_or_else(|error| {
-                    failed.get_or_insert(error);
-                    None
-                });
+                let admit = |at: u32| {
+                    self.place(start + at, &see).unwrap_or_else(|error| {
+                        failed.get_or_insert(error);
+                        None
+                    })
+                };
                 self.scan.scan_block(block, list.as_deref().map_or(Rows::All, Rows::Listed), admit, top);
             }
             start = end;

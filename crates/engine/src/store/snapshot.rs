@@ -64,7 +64,8 @@ impl Snapshot {
     /// `Corrupt` if what is stored of it is damaged.
     pub fn get(&self, id: NodeId) -> Result<Option<CodeNode>> {
         let row = self.row(id)?;
-        row.map(|row| Ok(CodeNode::from_parts(row.id, row.vector, NodeMetadata::decode(&row.encoded)?))).transpose()
+        row.map(|row| Ok(CodeNode::from_parts(row.id, row.vector, NodeMetadata::decode(&row.encoded)?)))
+            .transpose()
     }
 
     /// What is kept of a node's vector.

@@ -76,7 +76,11 @@ pub struct StoreStatistics {
 impl StoreStatistics {
     /// Bytes beside vector and payload for each raw vector byte, in percent.
     pub fn metadata_percent(&self) -> f64 {
-        if self.vector_bytes == 0 { 0.0 } else { self.metadata_bytes as f64 * 100.0 / self.vector_bytes as f64 }
+        if self.vector_bytes == 0 {
+            0.0
+        } else {
+            self.metadata_bytes as f64 * 100.0 / self.vector_bytes as f64
+        }
     }
 }
 

@@ -37,7 +37,13 @@ impl VerifyReport {
         let offset = error.offset().unwrap_or(0);
         // One damaged place may be met twice: by its block, and by the rows in it.
         if !self.bad_blocks.iter().any(|bad| bad.path == path && bad.offset == offset) {
-            self.bad_blocks.push(BadBlock { path, offset, len: 0, section: None, what: error.message().to_owned() });
+            self.bad_blocks.push(BadBlock {
+                path,
+                offset,
+                len: 0,
+                section: None,
+                what: error.message().to_owned(),
+            });
         }
     }
 }
@@ -107,7 +113,9 @@ impl Core {
         let read = manifest::read(&*self.environment.vfs, &self.layout, known.generation);
         let same = read.and_then(|read| match read == *known {
             true => Ok(()),
-            false => Err(Error::corrupt(&path, 0, "this manifest is not the one that the store was opened with")),
+            false => {
+                Err(Error::corrupt(&path, 0, "this manifest is not the one that the store was opened with"))
+            }
         });
         scrub.judge(&path, same)
     }
@@ -137,7 +145,12 @@ impl Core {
         scrub.judge(segment.file().path(), verified)
     }
 
-    fn verify_deaths(&self, current: &Manifest, previous: Option<&Manifest>, scrub: &mut Scrub) -> Result<()> {
+    fn verify_deaths(
+        &self,
+        current: &Manifest,
+        previous: Option<&Manifest>,
+        scrub: &mut Scrub,
+    ) -> Result<()> {
         let mut seen = HashSet::new();
         for info in std::iter::once(current).chain(previous).flat_map(|manifest| &manifest.segments) {
             let Some(deaths) = &info.deaths else { continue };
@@ -194,7 +207,10 @@ impl Core {
             let log = StoreLayout::parse_wal_name(name).map(|first| first < floor);
             segment.or(deaths).or(manifest).or(log).unwrap_or(false)
         };
-        missing.iter().filter(|(path, _)| !gone_for_good(path)).for_each(|(path, error)| report.blame(path, error));
+        missing
+            .iter()
+            .filter(|(path, _)| !gone_for_good(path))
+            .for_each(|(path, error)| report.blame(path, error));
         Ok(report)
     }
 }

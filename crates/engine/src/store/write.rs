@@ -138,11 +138,18 @@ impl Core {
         Ok((0, Queued::Commit(enqueued)))
     }
 
-    fn update_vector(&self, writer: &Writer, id: NodeId, vector: &[f32], locking: Locking) -> Result<(u64, Queued)> {
+    fn update_vector(
+        &self,
+        writer: &Writer,
+        id: NodeId,
+        vector: &[f32],
+        locking: Locking,
+    ) -> Result<(u64, Queued)> {
         let norm = self.check_vector(id, vector)?;
         let guard = self.take(writer, vec![id], locking)?;
         let (version, seqno) = self.read_point();
-        let missing = || Error::new(ErrorKind::NotFound, format!("there is no node {id} to update; put it instead"));
+        let missing =
+            || Error::new(ErrorKind::NotFound, format!("there is no node {id} to update; put it instead"));
         let row = self.find_row(&version, seqno, id)?.ok_or_else(missing)?;
         let encoded = row.encoded.to_vec();
         let prepared = Prepared { id, vector, norm, metadata: row.metadata()?, encoded };
@@ -187,7 +194,12 @@ impl Core {
         let (prepared, doomed, path, filter) = match write {
             Write::ReplacePath { path, nodes } => {
                 check_path(path)?;
-                (self.prepare_all(nodes, Some(path))?, self.ids_of_path(&version, seqno, path)?, Some(*path), None)
+                (
+                    self.prepare_all(nodes, Some(path))?,
+                    self.ids_of_path(&version, seqno, path)?,
+                    Some(*path),
+                    None,
+                )
             }
             Write::DeleteByFilter(filter) => {
                 (Vec::new(), self.matching_ids(&version, seqno, filter)?, None, Some(*filter))
@@ -263,7 +275,12 @@ impl Core {
                 metadata_bytes: row.encoded.len() as u32,
                 checksum: RowChecksum::of(row.id, bytemuck::cast_slice(row.vector), &row.encoded),
             };
-            builder.put(NewRow { head, vector: row.vector, metadata: &row.encoded, decoded: &row.metadata })?;
+            builder.put(NewRow {
+                head,
+                vector: row.vector,
+                metadata: &row.encoded,
+                decoded: &row.metadata,
+            })?;
         }
         builder.finish(self.settings.load().max_batch_bytes)
     }
@@ -279,8 +296,15 @@ impl Core {
                 let norm = self.check_vector(node.id, &node.embedding)?;
                 let metadata = with_path(node.metadata(), path)
                     .map_err(|error| error.context(format_args!("node {}", node.id)))?;
-                let encoded = metadata.encode().map_err(|error| error.context(format_args!("node {}", node.id)))?;
-                Ok(Prepared { id: node.id, vector: &node.embedding, norm, metadata: Arc::new(metadata), encoded })
+                let encoded =
+                    metadata.encode().map_err(|error| error.context(format_args!("node {}", node.id)))?;
+                Ok(Prepared {
+                    id: node.id,
+                    vector: &node.embedding,
+                    norm,
+                    metadata: Arc::new(metadata),
+                    encoded,
+                })
             })
             .collect()
     }
@@ -295,7 +319,8 @@ impl Core {
 /// The norm of a vector that can be stored or searched for in a store of this dimension and metric.
 pub(crate) fn check_vector(vector: &[f32], dimension: usize, metric: Metric) -> Result<f32> {
     if vector.len() != dimension {
-        let message = format!("it has {} dimensions, and this store's vectors have {dimension}", vector.len());
+        let message =
+            format!("it has {} dimensions, and this store's vectors have {dimension}", vector.len());
         return Err(Error::invalid(message));
     }
     if let Err(at) = check_finite(vector) {

@@ -12,7 +12,8 @@ use crate::layout::StoreLayout;
 /// The version of the manifest's format that this version writes.
 pub const FORMAT_VERSION: u32 = 1;
 
-const KIND: FileKind = FileKind { magic: *b"CGVMAN\r\n", name: "manifest", version: FORMAT_VERSION, features: 0 };
+const KIND: FileKind =
+    FileKind { magic: *b"CGVMAN\r\n", name: "manifest", version: FORMAT_VERSION, features: 0 };
 const NO_SEGMENT: SegmentId = SegmentId(0);
 
 /// Reads the manifest of a generation.

@@ -78,7 +78,8 @@ pub fn check_successor(previous: &Manifest, next: &Manifest) -> Result<()> {
         // A new id may be below the next one: a flush and a merge that run side by side take their ids in one
         // order and may be installed in the other.
         if let Some(known) = known.get(&segment.id) {
-            check_same_segment(known, segment).map_err(|error| error.context(format!("segment {}", segment.id)))?;
+            check_same_segment(known, segment)
+                .map_err(|error| error.context(format!("segment {}", segment.id)))?;
         }
     }
     Ok(())

@@ -64,7 +64,16 @@ impl Appender {
         max_file_bytes: u64,
     ) -> Result<Self> {
         let capacity = current.body_bytes()?;
-        Ok(Self { vfs, folder, current, end, synced, capacity, next_blank: FIRST_BLANK_BYTES, max_file_bytes })
+        Ok(Self {
+            vfs,
+            folder,
+            current,
+            end,
+            synced,
+            capacity,
+            next_blank: FIRST_BLANK_BYTES,
+            max_file_bytes,
+        })
     }
 
     /// What the frames of the open file are sealed with.
@@ -101,7 +110,9 @@ impl Appender {
                 self.end = self.end.advance(group.len() as u64);
                 Ok(())
             }
-            Err(error) if error.kind() == ErrorKind::StorageFull => Err(self.wipe(offset, group.len() as u64, error)),
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                Err(self.wipe(offset, group.len() as u64, error))
+            }
             Err(error) => Err(Failure::Fatal(error)),
         }
     }
@@ -123,7 +134,8 @@ impl Appender {
         }
         self.sync()?; // The new file's existence will prove that all before it is durable.
         let path = wal_path(&self.folder, self.end);
-        let created = WalFile::create(&*self.vfs, path.clone(), self.seal(), self.end, &[], FIRST_BLANK_BYTES);
+        let created =
+            WalFile::create(&*self.vfs, path.clone(), self.seal(), self.end, &[], FIRST_BLANK_BYTES);
         self.current = created.map_err(|error| match self.vfs.exists(&path) {
             Ok(false) => Failure::Clean(error),
             // The name is there, perhaps not durably: frames that went on in the old file behind

@@ -185,7 +185,9 @@ impl Pass<'_> {
             let Some(bytes) = read_exact_at(&*file.file, offset, group::HEADER_BYTES)? else {
                 return Ok(Stop::Bad(start));
             };
-            let Ok(header) = GroupHeader::parse(&bytes, &seal, start, check) else { return Ok(Stop::Bad(start)) };
+            let Ok(header) = GroupHeader::parse(&bytes, &seal, start, check) else {
+                return Ok(Stop::Bad(start));
+            };
             let body_lsn = start.advance(group::HEADER_BYTES as u64);
             let Some(group_end) = body_lsn.0.checked_add(header.body_bytes).map(Lsn) else {
                 return Ok(Stop::Bad(start));
@@ -213,7 +215,8 @@ impl Pass<'_> {
 
     fn corrupt(&self, file: &WalFile, bad: Lsn, proven: Lsn) -> Error {
         let offset = file.header.offset_of(bad.max(file.header.first_lsn));
-        let message = format!("the log is damaged at Lsn {bad}, although it had been durable up to Lsn {proven}");
+        let message =
+            format!("the log is damaged at Lsn {bad}, although it had been durable up to Lsn {proven}");
         Error::corrupt(&file.path, offset, message)
     }
 
@@ -225,7 +228,12 @@ impl Pass<'_> {
             return Err(self.corrupt(file, bad, proven.min(self.range.limit)));
         }
         let offset = file.header.offset_of(self.end);
-        Ok((rest.used_bytes > 0).then(|| Cut { path: file.path.clone(), offset, lsn: self.end, bytes: rest.used_bytes }))
+        Ok((rest.used_bytes > 0).then(|| Cut {
+            path: file.path.clone(),
+            offset,
+            lsn: self.end,
+            bytes: rest.used_bytes,
+        }))
     }
 }
 

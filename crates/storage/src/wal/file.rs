@@ -72,7 +72,8 @@ impl Header {
             return Err(Error::corrupt(path, 0, "the header of this log file is damaged"));
         }
         if word(8) != VERSION || long(16) != 0 {
-            let message = "this log file has a newer format; open it with a newer version of CodeGraph Vector";
+            let message =
+                "this log file has a newer format; open it with a newer version of CodeGraph Vector";
             return Err(Error::new(ErrorKind::Unsupported, message).at(path));
         }
         if long(48) > MAX_LSN || long(56) > MAX_LSN {
@@ -98,7 +99,13 @@ pub(crate) struct WalFile {
 
 impl WalFile {
     /// Opens the file that begins at `first_lsn` and checks that it is this store's.
-    pub(crate) fn open(vfs: &dyn Vfs, path: PathBuf, store: StoreId, first_lsn: Lsn, mode: OpenMode) -> Result<Self> {
+    pub(crate) fn open(
+        vfs: &dyn Vfs,
+        path: PathBuf,
+        store: StoreId,
+        first_lsn: Lsn,
+        mode: OpenMode,
+    ) -> Result<Self> {
         let file = vfs.open(&path, mode)?;
         let short = || Error::corrupt(&path, 0, "this log file is shorter than its header");
         let block = vfs::read_exact_at(&*file, 0, HEADER_BYTES)?.ok_or_else(short)?;

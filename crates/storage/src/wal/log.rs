@@ -133,7 +133,10 @@ impl<S, E> Log<S, E> {
     ///
     /// # Errors
     /// `ReadOnly` once the log has failed; whatever `fill` returns.
-    pub fn enqueue<R>(&self, fill: impl FnOnce(&mut S, &mut Group) -> Result<(E, R)>) -> Result<(Arc<Ticket>, R)> {
+    pub fn enqueue<R>(
+        &self,
+        fill: impl FnOnce(&mut S, &mut Group) -> Result<(E, R)>,
+    ) -> Result<(Arc<Ticket>, R)> {
         let mut queue = self.queue.lock();
         if let Some(error) = &queue.failed {
             return Err(error.clone());
@@ -254,7 +257,9 @@ impl<S, E> Log<S, E> {
                 let mut queue = self.queue.lock();
                 queue.failed = Some(latched(&error));
                 drop(queue);
-                Err(error.as_kind(ErrorKind::OutcomeUnknown).context("the commit is logged but could not be applied"))
+                Err(error
+                    .as_kind(ErrorKind::OutcomeUnknown)
+                    .context("the commit is logged but could not be applied"))
             }
         };
         tickets.iter().for_each(|ticket| ticket.complete(outcome.clone()));
@@ -275,7 +280,10 @@ impl<S, E> Log<S, E> {
                 let latch = latched(&error);
                 queue.failed = Some(latch.clone());
                 let unknown = error.as_kind(ErrorKind::OutcomeUnknown);
-                (unknown.context("the write was not confirmed; it may or may not be there after a reopen"), latch)
+                (
+                    unknown.context("the write was not confirmed; it may or may not be there after a reopen"),
+                    latch,
+                )
             }
         };
         let queued = std::mem::take(&mut queue.entries);
@@ -387,6 +395,7 @@ impl<S, E> Log<S, E> {
 }
 
 fn latched(cause: &Error) -> Error {
-    let message = format!("the store takes no more writes until it is reopened, because its log failed: {cause}");
+    let message =
+        format!("the store takes no more writes until it is reopened, because its log failed: {cause}");
     Error::new(ErrorKind::ReadOnly, message)
 }

@@ -19,7 +19,8 @@ use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, StoreId};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::wal::{
-    Appender, Committed, Continuation, GroupEnd, Log, LogHooks, Scan, ScanRange, SyncPolicy, Ticket, resume, scan,
+    Appender, Committed, Continuation, GroupEnd, Log, LogHooks, Scan, ScanRange, SyncPolicy, Ticket, resume,
+    scan,
 };
 use codegraph_vector_testkit::{Action, Call, CrashStyle, Fault, Rng, SimClock, SimVfs};
 
@@ -159,7 +160,10 @@ fn read_range(vfs: &dyn Vfs, range: ScanRange) -> Result<(Vec<u64>, Scan)> {
     let scan = scan(vfs, &folder(), STORE, range, &mut |record| {
         let (number, rest) = record.payload.split_first_chunk::<8>().expect("a number");
         let number = u64::from_le_bytes(*number);
-        assert!(record.kind == KIND && rest.iter().all(|byte| *byte == number as u8), "another's bytes: {record:?}");
+        assert!(
+            record.kind == KIND && rest.iter().all(|byte| *byte == number as u8),
+            "another's bytes: {record:?}"
+        );
         found.push(number);
         Ok(())
     })?;
@@ -203,7 +207,9 @@ fn calls(seen: &Mutex<Vec<Call>>) -> Vec<Call> {
 
 /// Lets calls that `fits` says fail; it is asked once for each.
 fn fail_calls(sim: &SimVfs, fits: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static) {
-    sim.set_observer(Arc::new(move |_: &SimVfs, call: &Call| fits(call).map_or(Action::Proceed, Action::Fail)));
+    sim.set_observer(Arc::new(move |_: &SimVfs, call: &Call| {
+        fits(call).map_or(Action::Proceed, Action::Fail)
+    }));
 }
 
 /// What a power cut now can leave, several times over.
