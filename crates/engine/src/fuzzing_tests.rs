@@ -74,7 +74,7 @@ fn some_metadata(number: usize) -> NodeMetadata {
         .with_lines(number as u32, 2 * number as u32)
         .with_content_hash("0123456789abcdef")
         .with_attribute("a", number as i64)
-        .with_attribute("b", number % 3 == 0)
+        .with_attribute("b", number.is_multiple_of(3))
         .with_attribute("c", number as f64 / 3.0)
         .with_attribute("d", "text")
         .metadata()
