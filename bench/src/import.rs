@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use codegraph_vector::{OpenOptions, PendingWrite, PersistentVectorStore, Settings, Write};
@@ -13,8 +14,8 @@ use crate::report::{Goal, Report, median};
 const REPEATS: usize = 5;
 const COMMIT_ROWS: usize = 10_000;
 
-/// Seconds to import all rows durably and flush them; a second thread waits for the commits, so that
-/// the next one is prepared meanwhile.
+/// Seconds to import all rows durably and flush them. Two threads wait for the commits, so that while
+/// one of them is applied the next is at the disk, and a third is prepared.
 fn import(path: &Path, base: &Vectors, memtable_bytes: u64) -> Result<f64, Box<dyn std::error::Error>> {
     let settings = Settings { memtable_bytes, ..Settings::default() };
     let options =
@@ -25,14 +26,20 @@ fn import(path: &Path, base: &Vectors, memtable_bytes: u64) -> Result<f64, Box<d
     let store = PersistentVectorStore::open(path, options)?;
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<PendingWrite>(1);
-        let waiter = scope.spawn(move || receiver.iter().try_for_each(|pending| pending.wait().map(|_| ())));
+        let receiver = Arc::new(Mutex::new(receiver));
+        let waiters = [receiver.clone(), receiver].map(|receiver| {
+            let next = move || receiver.lock().ok()?.recv().ok();
+            scope.spawn(move || std::iter::from_fn(next).try_for_each(|pending| pending.wait().map(|_| ())))
+        });
         for batch in &batches {
             if sender.send(store.submit(&Write::Put(batch))?).is_err() {
-                break; // The waiter has the error.
+                break; // The waiters have the error.
             }
         }
         drop(sender);
-        waiter.join().map_err(|_| "the waiter panicked")??;
+        for waiter in waiters {
+            waiter.join().map_err(|_| "a waiter panicked")??;
+        }
         Ok::<_, Box<dyn std::error::Error>>(())
     })?;
     store.flush()?;

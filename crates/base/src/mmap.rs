@@ -62,17 +62,6 @@ impl Mapping {
         let map = unsafe { memmap2::Mmap::map(file)? };
         Ok(Mapping::Mapped(map))
     }
-
-    /// Tells the system that `range` will be read from front to back soon. Advice only.
-    pub fn advise_sequential(&self, offset: usize, len: usize) {
-        #[cfg(unix)]
-        if let Mapping::Mapped(map) = self {
-            // Advice that is not taken costs speed, never correctness.
-            let _ = map.advise_range(memmap2::Advice::Sequential, offset, len);
-        }
-        #[cfg(not(unix))]
-        let _ = (offset, len);
-    }
 }
 
 impl Deref for Mapping {

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use codegraph_vector::{EmbedderId, Metric};
+use codegraph_vector::{EmbedderId, Metric, NodeId, parse_node_id};
 
 use crate::commands::{delete, export, flush, get, import, merge, query, stats, verify};
 
@@ -23,10 +24,10 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Globals {
     /// The store's folder [default: the nearest .cgv here or above, else ./.cgv]
-    #[arg(long, global = true, env = "CGV_STORE", value_name = "DIR", hide_env_values = true)]
+    #[arg(long, global = true, env = "CGV_STORE", value_name = "DIR", hide_env_values = true, value_parser = maybe_empty_path())]
     pub(crate) store: Option<PathBuf>,
     /// Where the store's backups are [default: the store's folder with .backups behind its name]
-    #[arg(long, global = true, env = "CGV_BACKUPS", value_name = "URL", hide_env_values = true)]
+    #[arg(long, global = true, env = "CGV_BACKUPS", value_name = "URL", hide_env_values = true, value_parser = maybe_empty_path())]
     pub(crate) backups: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long, global = true)]
@@ -45,6 +46,16 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Flush(flush::FlushArgs),
     Merge(merge::MergeArgs),
+}
+
+/// A path as it is. An empty one, which a variable that was emptied gives, is for the command to judge.
+fn maybe_empty_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// A node's id. On a command line every number is a string of digits, large ones too.
+pub(crate) fn node_id(text: &str) -> Result<NodeId, &'static str> {
+    parse_node_id(text).map_err(|_| "expected a number or a UUID")
 }
 
 /// The metric of this name.

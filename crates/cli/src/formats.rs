@@ -92,3 +92,17 @@ pub(crate) fn unreadable(cause: io::Error) -> Error {
         _ => Error::io("read", PathBuf::new(), cause),
     }
 }
+
+/// All numbers of a file, read so many rows at a time.
+#[cfg(test)]
+fn read_all<R: Read>(mut vectors: Vectors<R>, step: usize) -> Result<Vec<f32>> {
+    let (mut all, mut block) = (Vec::new(), Vec::new());
+    loop {
+        vectors.read(step, &mut block)?;
+        if block.is_empty() {
+            assert_eq!(all.len() as u64, vectors.rows() * vectors.dimension() as u64);
+            return Ok(all);
+        }
+        all.extend_from_slice(&block);
+    }
+}

@@ -24,7 +24,8 @@ struct Location {
 fn locate(globals: &Globals) -> Result<Location, Failure> {
     match &globals.store {
         Some(path) if path.as_os_str().is_empty() => Err(Failure::Usage(
-            "the name of the store is empty; give a folder, or leave --store out".to_owned(),
+            "the name of the store is empty; give a folder, or leave --store out and CGV_STORE unset"
+                .to_owned(),
         )),
         Some(path) => Ok(Location { path: path.clone(), by_default: false }),
         None => {
@@ -101,6 +102,12 @@ fn tell_of_recovery(store: &PersistentVectorStore) {
     let report = store.recovery_report();
     for (path, fault) in &report.fallbacks {
         eprintln_quiet(&format!("warning: {} is damaged ({fault}); the one before was used", path.display()));
+    }
+    for (path, fault) in &report.damaged_manifests {
+        eprintln_quiet(&format!(
+            "warning: {} is damaged ({fault}); nothing is lost, but there is nothing to fall back to",
+            path.display()
+        ));
     }
     if let Some(cut) = &report.cut {
         eprintln_quiet(&format!(

@@ -34,13 +34,18 @@ pub(crate) fn line<T: Serialize>(out: &mut dyn Write, document: &T) -> io::Resul
     out.write_all(b"\n")
 }
 
+/// So many of something, which has an `s` if they are several.
+pub(crate) fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A number of bytes for people.
-pub(crate) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if count < 1024 {
-        return format!("{count} bytes");
+    if number < 1024 {
+        return count(number, "byte");
     }
-    let mut size = count as f64 / 1024.0;
+    let mut size = number as f64 / 1024.0;
     let mut unit = 0;
     while size >= 1024.0 && unit + 1 < UNITS.len() {
         size /= 1024.0;
@@ -91,7 +96,7 @@ impl Progress {
 mod tests {
     #[test]
     fn bytes_are_shown_in_their_unit() {
-        assert_eq!(super::bytes(1023), "1023 bytes");
+        assert_eq!([0, 1, 1023].map(super::bytes), ["0 bytes", "1 byte", "1023 bytes"]);
         assert_eq!(super::bytes(1536), "1.5 KiB");
         assert_eq!(super::bytes(u64::MAX), "16384.0 PiB");
     }

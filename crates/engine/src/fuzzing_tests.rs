@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use codegraph_vector_base::vfs::{OpenMode, RealVfs, Vfs, read_file};
 use codegraph_vector_base::{Result, RowChecksum, SeqNo, wire};
+use codegraph_vector_testkit::corpus::{self, Seeds};
 
 use super::*;
 use crate::node::CodeNode;
@@ -13,37 +13,18 @@ use crate::rows::{
     write_ids,
 };
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus")
 }
 
 #[test]
 fn the_corpus_is_replayed() {
-    for (target, run) in TARGETS {
-        let names = RealVfs.list(&corpus(target)).expect("a corpus");
-        assert!(!names.is_empty());
-        for name in names {
-            run(&read_file(&RealVfs, &corpus(target).join(name)).expect("read"));
-        }
-    }
+    corpus::replay(&folder(), &TARGETS);
 }
 
 #[test]
 fn every_seed_cut_short_or_changed_is_survived() {
-    for (target, seeds) in seeds() {
-        let run = TARGETS.iter().find(|(name, _)| *name == target).expect("a target").1;
-        for seed in seeds {
-            let step = (seed.len() / 300).max(1);
-            for at in (0..seed.len()).step_by(step) {
-                run(&seed[..at]);
-                let mut changed = seed.clone();
-                changed[at] ^= 1 << (at % 8);
-                run(&changed);
-                changed[at] = 0xFF;
-                run(&changed);
-            }
-        }
-    }
+    corpus::damage(&TARGETS, seeds());
 }
 
 fn written(write: impl FnOnce(&mut Sink<'_>) -> Result<()>) -> Vec<u8> {
@@ -134,7 +115,7 @@ fn ids_of(ids: &[NodeId]) -> Vec<u8> {
 }
 
 /// Valid bytes for each target.
-fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+fn seeds() -> Seeds {
     let mut metadata: Vec<NodeMetadata> = (0..12).map(some_metadata).collect();
     metadata.sort_by(|a, b| a.path.cmp(&b.path));
     let (payload, index) = payload_and_index(&metadata);
@@ -160,13 +141,5 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
 #[ignore = "writes the seeds of the fuzz targets into the source tree"]
 fn write_seeds() {
     assert_eq!((KIND_ROWS, KIND_DELETES), (16, 17), "the seeds name kinds by a byte");
-    for (target, seeds) in seeds() {
-        RealVfs.create_dir_all(&corpus(target)).expect("a folder");
-        for (number, seed) in seeds.iter().enumerate() {
-            let file = RealVfs
-                .open(&corpus(target).join(format!("seed-{number}")), OpenMode::Create)
-                .expect("created");
-            file.write_at(seed, 0).expect("written");
-        }
-    }
+    corpus::write(&folder(), seeds());
 }

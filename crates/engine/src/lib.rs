@@ -8,6 +8,9 @@
 //! - a batch, and the replacement of a path, happen as a whole or not at all;
 //! - damaged bytes are an error that names file and offset, never a wrong answer.
 //!
+//! The first two hold under [`Durability::Sync`], the default; the others trade them for speed, and say so in
+//! their receipts.
+//!
 //! Start at [`PersistentVectorStore`].
 
 #[cfg(target_endian = "big")]

@@ -76,7 +76,7 @@ impl Default for Settings {
             max_frozen_memtables: 2,
             max_wal_file_bytes: 64 << 20,
             max_batch_bytes: 256 << 20,
-            merge_fanout: 4,
+            merge_fanout: 8,
             merge_dead_percent: 30,
             background: true,
             cache: CacheConfig::default(),

@@ -40,7 +40,8 @@ pub struct StorageHeader {
 }
 
 /// A store: one folder of code-graph nodes with their embeddings. Cloning gives another handle on
-/// the same open store; the last one closes it.
+/// the same open store. It is closed when the last handle and [`Snapshot`] are gone, even while work in
+/// the background still runs.
 ///
 /// ```
 /// # fn main() -> codegraph_vector::Result<()> {
@@ -237,7 +238,8 @@ impl PersistentVectorStore {
         self.core.merge_all()
     }
 
-    /// Reads every byte of the store again and lists what is damaged.
+    /// Reads every manifest, block, row and log record of the store again and lists what is damaged, also
+    /// where the store gets by without it.
     pub fn verify(&self) -> Result<VerifyReport> {
         self.core.verify()
     }

@@ -15,10 +15,11 @@
 
 mod clock;
 pub mod conformance;
+pub mod corpus;
 pub mod generators;
 mod rng;
 mod sim;
 
 pub use clock::SimClock;
 pub use rng::{Rng, SeededRandom};
-pub use sim::{Action, Call, CrashStyle, Fault, Lies, Observer, Op, SimVfs};
+pub use sim::{Action, Call, Changes, CrashStyle, Fault, Lies, Observer, Op, SimVfs};

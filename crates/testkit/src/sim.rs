@@ -71,6 +71,17 @@ pub struct SimVfs {
     shared: Arc<Shared>,
 }
 
+/// Calls that changed a disk, in order; see [`SimVfs::watch_changes`].
+#[derive(Clone, Debug, Default)]
+pub struct Changes(Arc<Mutex<Vec<Call>>>);
+
+impl Changes {
+    /// What there was since the last look.
+    pub fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
 struct Shared {
     state: Mutex<State>,
     calls: AtomicU64,
@@ -115,6 +126,19 @@ impl SimVfs {
     /// Ends the observation.
     pub fn clear_observer(&self) {
         *self.shared.observer.write() = None;
+    }
+
+    /// Notes the calls that change the disk from now on, until another observer is set.
+    pub fn watch_changes(&self) -> Changes {
+        let changes = Changes::default();
+        let seen = Arc::clone(&changes.0);
+        self.set_observer(Arc::new(move |_: &SimVfs, call: &Call| {
+            if call.op.mutates() {
+                seen.lock().push(call.clone());
+            }
+            Action::Proceed
+        }));
+        changes
     }
 
     /// How many calls have been made on this file system and its files.

@@ -1,10 +1,10 @@
 //! `cgv delete`: nodes by id, by path, or by filter.
 
 use clap::Args;
-use codegraph_vector::{Filter, NodeId, parse_node_id};
+use codegraph_vector::{Filter, NodeId};
 use serde::Serialize;
 
-use crate::args::Globals;
+use crate::args::{self, Globals};
 use crate::failure::Failure;
 use crate::{location, output};
 
@@ -13,7 +13,7 @@ use crate::{location, output};
 #[group(required = true, multiple = false)]
 pub(crate) struct DeleteArgs {
     /// These nodes
-    #[arg(long, value_name = "ID", num_args = 1.., value_parser = parse_node_id)]
+    #[arg(long, value_name = "ID", num_args = 1.., value_parser = args::node_id)]
     id: Vec<NodeId>,
     /// The nodes of this file, as the store names it
     #[arg(long, value_name = "PATH")]
@@ -48,5 +48,7 @@ pub(crate) fn run(globals: &Globals, args: &DeleteArgs) -> Result<(), Failure> {
     // Closing has synced whatever the store's settings let wait.
     let document =
         Deleted { deleted: outcome.deleted, seqno: receipt.seqno.0, lsn: receipt.lsn.0, durable: true };
-    output::print(globals.json, &document, |out| writeln!(out, "{} nodes deleted", outcome.deleted))
+    output::print(globals.json, &document, |out| {
+        writeln!(out, "{} deleted", output::count(outcome.deleted, "node"))
+    })
 }

@@ -24,6 +24,7 @@ pub(crate) fn run(globals: &Globals, _args: &FlushArgs) -> Result<(), Failure> {
     store.close()?;
     let document = Flushed { seqno: stats.seqno.0, segments: stats.segments };
     output::print(globals.json, &document, |out| {
-        writeln!(out, "everything up to commit {} is in {} segments", document.seqno, document.segments)
+        let segments = output::count(document.segments, "segment");
+        writeln!(out, "everything up to commit {} is in {segments}", document.seqno)
     })
 }

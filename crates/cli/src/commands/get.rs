@@ -1,30 +1,29 @@
 //! `cgv get`: one node.
 
 use clap::Args;
-use codegraph_vector::{
-    CodeNode, Error, ErrorKind, NodeId, VectorMetadata, node_id_text, node_id_to_json, parse_node_id,
-};
+use codegraph_vector::{CodeNode, Error, ErrorKind, NodeId, VectorMetadata, node_id_text, node_id_to_json};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::Globals;
+use crate::args::{self, Globals};
 use crate::failure::Failure;
 use crate::{location, output};
 
-/// Print a node as JSON: its vector, its metadata, and what the store keeps of the vector
+/// Print a node as JSON: its metadata, what the store keeps of its vector, and the vector
 #[derive(Args, Debug)]
 pub(crate) struct GetArgs {
     /// A number, or a UUID
-    #[arg(value_name = "ID", value_parser = parse_node_id)]
+    #[arg(value_name = "ID", value_parser = args::node_id)]
     id: NodeId,
 }
 
 #[derive(Serialize)]
 struct Shown<'a> {
     node_id: Value,
-    vector: &'a [f32],
     metadata: Value,
     vector_metadata: ShownVector,
+    /// Last, since it is long.
+    vector: &'a [f32],
 }
 
 #[derive(Serialize)]

@@ -95,7 +95,8 @@ pub(crate) fn run(globals: &Globals, args: &ImportArgs) -> Result<(), Failure> {
     progress.end();
     if let Err(failure) = outcome {
         if summary.rows > 0 {
-            eprintln_quiet(&format!("note: {} rows were stored before this", summary.rows));
+            let rows = output::count(summary.rows, "row");
+            eprintln_quiet(&format!("note: {rows} went into the store before this"));
         }
         return Err(failure);
     }
@@ -161,10 +162,12 @@ impl Summary {
             return Ok(());
         }
         output::print(json, self, |out| {
+            let (rows, commits) = (output::count(self.rows, "row"), output::count(self.commits, "commit"));
+            let (seconds, rate) = (self.seconds, self.rows_per_second);
             writeln!(
                 out,
-                "{} rows in {:.2} s ({:.0} a second), {} commits, the last is {}",
-                self.rows, self.seconds, self.rows_per_second, self.commits, self.seqno
+                "{rows} in {seconds:.2} s ({rate:.0} a second), {commits}, now at commit {}",
+                self.seqno
             )
         })
     }

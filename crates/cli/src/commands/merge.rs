@@ -31,6 +31,7 @@ pub(crate) fn run(globals: &Globals, _args: &MergeArgs) -> Result<(), Failure> {
         Merged { merged, segments: stats.segments, seqno: stats.seqno.0, storage_bytes: stats.storage_bytes };
     output::print(globals.json, &document, |out| {
         let size = output::bytes(document.storage_bytes);
-        writeln!(out, "{merged} segments merged; {} now, {size} in all", document.segments)
+        let merged = output::count(merged, "segment");
+        writeln!(out, "{merged} merged; {} now, {size} in all", document.segments)
     })
 }

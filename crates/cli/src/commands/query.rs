@@ -97,9 +97,10 @@ pub(crate) fn run(globals: &Globals, args: &QueryArgs) -> Result<(), Failure> {
     let summary = Summary::of(&found, args, took);
     output::print(globals.json, &summary, |out| {
         let Summary { queries, k, threads, qps, p50_us, p99_us } = summary;
+        let threads = output::count(threads.into(), "thread");
         writeln!(
             out,
-            "{queries} queries, k {k}, {threads} threads: {qps:.0} a second, p50 {p50_us:.0} µs, p99 {p99_us:.0} µs"
+            "{queries} queries, k {k}, {threads}: {qps:.0} a second, p50 {p50_us:.0} µs, p99 {p99_us:.0} µs"
         )
     })
 }

@@ -102,17 +102,17 @@ impl Shown {
         let mut line = |name: &str, value: String| writeln!(out, "{name:<18}{value}");
         line("vectors", format!("{} × {} ({})", self.active_vectors, self.dimension, self.metric))?;
         if let Some(ShownEmbedder { name, version, parameters }) = &self.embedder {
-            line("embedder", format!("{name} {version} {parameters}"))?;
+            line("embedder", format!("{name} {version} {parameters}").trim_end().to_owned())?;
         }
         line("last commit", self.seqno.to_string())?;
-        line("segments", format!("{} ({} dead rows)", self.segments, self.dead_rows))?;
+        line("segments", format!("{} ({})", self.segments, output::count(self.dead_rows, "dead row")))?;
         line("storage", output::bytes(self.storage_bytes))?;
         line("  vectors", output::bytes(self.vector_bytes))?;
         let metadata = output::bytes(self.metadata_bytes);
         line("  per-row data", format!("{metadata} ({:.2} % of the vectors)", self.metadata_percent))?;
         let (memory, replay) = (output::bytes(self.memtable_bytes), output::bytes(self.replay_bytes));
-        line("not yet flushed", format!("{} rows, {memory}", self.memtable_rows))?;
-        line("log to replay", format!("{replay} in {} files", self.wal_files))?;
+        line("not yet flushed", format!("{}, {memory}", output::count(self.memtable_rows, "row")))?;
+        line("log to replay", format!("{replay} ({})", output::count(self.wal_files, "file")))?;
         line("compression", self.compression.kind.to_owned())?;
         line("store id", self.store_id.clone())?;
         line("content hash", self.content_hash.clone())

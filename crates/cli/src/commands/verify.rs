@@ -1,4 +1,4 @@
-//! `cgv verify`: every byte of the store against its checksum.
+//! `cgv verify`: everything in the store against its checksums.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::args::Globals;
 use crate::failure::Failure;
 use crate::{location, output};
 
-/// Read every byte again and list what is damaged; exits with 1 if anything is
+/// Read everything again and list what is damaged; exits with 1 if anything is
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {}
 
@@ -64,10 +64,11 @@ impl Verified {
             let len = if bad.len > 0 { format!(", {} bytes", bad.len) } else { String::new() };
             writeln!(out, "bad: {} at byte {}{len}: {}", bad.path.display(), bad.offset, bad.what)?;
         }
-        let (files, rows, bytes) = (self.files, self.rows, output::bytes(self.bytes));
-        match self.bad_blocks.len() {
-            0 => writeln!(out, "ok: {files} files, {bytes}, {rows} rows"),
-            bad => writeln!(out, "{bad} damaged places in {files} files, {bytes}, {rows} rows"),
+        let (files, bytes) = (output::count(self.files, "file"), output::bytes(self.bytes));
+        let read = format!("{files}, {bytes}; {} in segments", output::count(self.rows, "row"));
+        match self.bad_blocks.len() as u64 {
+            0 => writeln!(out, "ok: {read}"),
+            bad => writeln!(out, "{} in {read}", output::count(bad, "damaged place")),
         }
     }
 }

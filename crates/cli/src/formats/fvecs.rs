@@ -77,6 +77,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::formats::{self, Vectors};
 
     fn file(rows: &[Vec<f32>]) -> Vec<u8> {
         let row = |row: &Vec<f32>| {
@@ -87,16 +88,7 @@ mod tests {
     }
 
     fn read_all(bytes: &[u8], step: usize) -> Result<Vec<f32>> {
-        let mut file = Fvecs::open(bytes, bytes.len() as u64)?;
-        let (mut all, mut block) = (Vec::new(), Vec::new());
-        loop {
-            file.read(step, &mut block)?;
-            if block.is_empty() {
-                assert_eq!(all.len() as u64, file.rows() * file.dimension() as u64);
-                return Ok(all);
-            }
-            all.extend_from_slice(&block);
-        }
+        formats::read_all(Vectors::Fvecs(Fvecs::open(bytes, bytes.len() as u64)?), step)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::formats::{self, Vectors};
 
 fn file(version: u8, dictionary: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
@@ -21,16 +22,7 @@ fn dictionary(descr: &str, shape: &str) -> String {
 }
 
 fn floats(bytes: &[u8], step: usize) -> Result<Vec<f32>> {
-    let mut matrix = Matrix::open(bytes, bytes.len() as u64)?;
-    let (mut all, mut block) = (Vec::new(), Vec::new());
-    loop {
-        matrix.read(step, &mut block)?;
-        if block.is_empty() {
-            assert_eq!(all.len() as u64, matrix.rows() * matrix.columns() as u64);
-            return Ok(all);
-        }
-        all.extend_from_slice(&block);
-    }
+    formats::read_all(Vectors::Npy(Matrix::open(bytes, bytes.len() as u64)?), step)
 }
 
 fn ids(bytes: &[u8]) -> Result<Vec<u64>> {

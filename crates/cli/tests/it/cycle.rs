@@ -212,3 +212,39 @@ fn damage_is_listed() {
     let ran = crate::sample::run(&mut folder.cgv(&["verify"]));
     assert!(ran.out.starts_with("bad: ") && ran.code == Some(1), "{}", ran.out);
 }
+
+#[test]
+fn a_damaged_manifest_is_listed_though_the_store_gets_by_without_it() {
+    let folder = Folder::new();
+    folder.file("base.npy", npy_rows(&rows(20, 4)));
+    folder.ok(&["import", "base.npy"]);
+    folder.ok(&["flush"]);
+    let manifests = || {
+        let names = std::fs::read_dir(folder.store()).unwrap().map(|entry| entry.unwrap().path());
+        let mut found: Vec<_> = names.filter(|path| path.to_string_lossy().contains("MANIFEST-")).collect();
+        found.sort();
+        found
+    };
+    let whole: Vec<_> =
+        manifests().into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    assert_eq!(whole.len(), 2);
+    for (path, bytes) in &whole {
+        std::fs::write(path, [&bytes[..150], &[bytes[150] ^ 1], &bytes[151..]].concat()).unwrap();
+        let ran = crate::sample::run(&mut folder.cgv(&["verify", "--json"]));
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((ran.code, report["bad_blocks"].as_array().unwrap().len()), (Some(1), 1), "{report}");
+        let blamed = report["bad_blocks"][0]["path"].as_str().unwrap();
+        assert!(blamed.ends_with(path.file_name().unwrap().to_str().unwrap()), "{report}");
+        assert_eq!(folder.json(&["stats"])["active_vectors"], json!(20));
+        std::fs::write(path, bytes).unwrap();
+        assert_eq!(folder.json(&["verify"])["clean"], json!(true));
+    }
+    let (oldest, bytes) = &whole[0];
+    std::fs::write(oldest, &bytes[..60]).unwrap();
+    let ran = crate::sample::run(&mut folder.cgv(&["delete", "--id", "1"]));
+    assert!(
+        ran.code == Some(0) && ran.err.contains("warning: ") && ran.err.contains("is damaged"),
+        "{}",
+        ran.err
+    );
+}

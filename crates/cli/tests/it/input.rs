@@ -40,7 +40,7 @@ fn numbers_that_are_none_name_their_row() {
     folder.file("nan.npy", npy_rows(&rows));
     let said = folder.fails(1, &["import", "nan.npy", "--commit-rows", "10"]);
     assert!(
-        said.contains("row 13: the number at 2 is NaN") && said.contains("10 rows were stored"),
+        said.contains("row 13: the number at 2 is NaN") && said.contains("10 rows went into the store"),
         "{said}"
     );
     assert_eq!(folder.json(&["stats"])["active_vectors"], json!(10));

@@ -55,6 +55,20 @@ fn wrong_usage_exits_with_2() {
 }
 
 #[test]
+fn what_is_wrong_is_said_in_the_words_of_the_command_line() {
+    let folder = Folder::new();
+    let ran = run(folder.cgv_anywhere(&["stats"]).env("CGV_STORE", ""));
+    assert!(ran.code == Some(2) && ran.err.contains("CGV_STORE unset"), "{}", ran.err);
+    let ran = run(folder.cgv_anywhere(&["stats"]).env("CGV_BACKUPS", ""));
+    assert!(ran.code == Some(1) && ran.err.contains("there is no store"), "{}", ran.err);
+    assert!(folder.fails(2, &["get", "abc"]).contains("expected a number or a UUID"));
+    folder.file("a.npy", npy_rows(&rows(1, 4)));
+    assert!(folder.ok(&["import", "a.npy"]).starts_with("1 row in "));
+    assert_eq!(folder.ok(&["delete", "--id", "0"]), "1 node deleted\n");
+    assert_eq!(folder.ok(&["delete", "--id", "0"]), "0 nodes deleted\n");
+}
+
+#[test]
 fn what_is_no_store_is_said_to_be_none() {
     let folder = Folder::new();
     folder.file("a.npy", npy_rows(&rows(3, 4)));

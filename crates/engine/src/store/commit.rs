@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use codegraph_vector_base::{Lsn, Result, SeqNo, wire};
+use codegraph_vector_base::{Error, Lsn, Result, SeqNo, wire};
 use codegraph_vector_storage::wal::{Committed, GroupEnd, LogHooks, SyncNote, SyncPolicy, Ticket};
 
 use super::apply::{Commit, apply};
@@ -90,7 +90,10 @@ impl Core {
         // What was committed stays so, even if the store was closed since.
         let committed = match enqueued.ticket.outcome() {
             Some(outcome) => outcome?,
-            None => self.writer()?.log.wait(&enqueued.ticket, self)?,
+            None => match &self.writer {
+                Some(writer) => writer.log.wait(&enqueued.ticket, self)?,
+                None => return Err(Error::invalid("a store that was opened read-only queues no writes")),
+            },
         };
         Ok(enqueued.receipt(committed))
     }
@@ -105,10 +108,15 @@ impl Core {
     /// one since the machine started, one that cannot be written only makes them lag; without, they
     /// would believe all that they see.
     pub(crate) fn leave_note(&self, writer: &Writer, synced_lsn: Lsn) -> Result<()> {
-        let epoch = writer.log.appender(|appender| appender.epoch());
-        let note = SyncNote { boot_id: writer.boot_id, synced_lsn, epoch };
+        let note = SyncNote { boot_id: writer.boot_id, synced_lsn, epoch: writer.epoch };
         let lock = writer.lock.lock();
-        lock.as_ref().map_or(Ok(()), |lock| note.write(lock.file(), self.store_id))
+        // Whoever synced last may not be the last to come here, and a note never goes back.
+        match lock.as_ref().filter(|_| synced_lsn.0 >= writer.noted.load(Ordering::Relaxed)) {
+            Some(lock) => note.write(lock.file(), self.store_id)?,
+            None => return Ok(()),
+        }
+        writer.noted.store(synced_lsn.0, Ordering::Relaxed);
+        Ok(())
     }
 }
 

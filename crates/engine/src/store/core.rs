@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use arc_swap::ArcSwap;
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::vfs::VfsLock;
-use codegraph_vector_base::{Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
+use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::Manifest;
 use codegraph_vector_storage::wal::Log;
@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::apply::Totals;
 use super::commit::{Assigned, Pending};
+use super::maintenance::Background;
 use super::open::RecoveryReport;
 use crate::cache::Caches;
 use crate::options::{Environment, Settings, Switches};
@@ -59,6 +60,9 @@ pub(crate) struct Writer {
     /// Held until the store is closed.
     pub(crate) lock: Mutex<Option<Box<dyn VfsLock>>>,
     pub(crate) boot_id: u128,
+    pub(crate) epoch: Epoch,
+    /// What the note in the lock file says, under `lock`.
+    pub(crate) noted: AtomicU64,
     pub(crate) row_locks: Arc<RowLocks>,
     /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
     /// races holds it alone.
@@ -68,11 +72,9 @@ pub(crate) struct Writer {
     /// One merge at a time.
     pub(crate) merging: Mutex<()>,
     pub(crate) next_segment: AtomicU64,
-    /// A flush or merge is queued or running in the background.
-    pub(crate) maintaining: AtomicBool,
+    pub(crate) flush_job: Background,
+    pub(crate) merge_job: Background,
     pub(crate) sync_scheduled: AtomicBool,
-    /// The last failure of work in the background, for `stats`.
-    pub(crate) background_error: Mutex<Option<Error>>,
 }
 
 /// The two newest generations, whose files must stay.

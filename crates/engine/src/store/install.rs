@@ -79,6 +79,9 @@ impl Core {
         let writer = self.writer()?;
         let mut manifests = self.manifests.lock();
         self.check_open()?;
+        if writer.log.failure().is_some_and(|error| error.kind() != ErrorKind::Closed) {
+            return Ok(()); // What a failed switch or rotation named may be there after a crash, or may not.
+        }
         manifests.retired.retain(|(_, segment)| segment.strong_count() > 0);
         let keep: Vec<&Manifest> = std::iter::once(&manifests.current).chain(&manifests.previous).collect();
         prune(vfs, &self.layout, &keep)?;

@@ -1,41 +1,86 @@
 //! Work in the background: flushes and merges that are due, and the syncs of `Durability::Interval`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use codegraph_vector_base::Result;
+use codegraph_vector_base::{Error, Result};
+use parking_lot::Mutex;
 
 use super::core::{Core, Writer};
 use crate::cache::Caches;
 use crate::options::{Durability, Settings};
 use crate::pool;
 
+/// A kind of work that runs in the background, one at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Background {
+    /// Queued or running.
+    busy: AtomicBool,
+    /// Why it failed the last time, if it did.
+    failure: Mutex<Option<Error>>,
+}
+
+impl Background {
+    /// Why it failed the last time, if it did.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.lock().clone()
+    }
+}
+
+/// Frees the way for the next round, also if this one panics.
+struct Round<'a>(&'a Background);
+
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
+}
+
 impl Core {
-    /// Has the pool flush what is frozen and merge what is due, unless it is at it already.
+    /// Has the pool flush what is frozen, clear away what is not needed, and then merge what is due;
+    /// flushes do not wait for merges.
     pub(crate) fn schedule_maintenance(self: &Arc<Self>) {
+        self.schedule(
+            |writer| &writer.flush_job,
+            |core| {
+                core.flush_frozen()?;
+                core.schedule_merge();
+                Ok(())
+            },
+            |core| !core.version.load().frozen.is_empty(),
+        );
+    }
+
+    fn schedule_merge(self: &Arc<Self>) {
+        self.schedule(|writer| &writer.merge_job, |core| core.merge_where_due(), |core| core.is_merge_due());
+    }
+
+    /// Has the pool do `work`, unless it is queued or at it already. What came in while it ran, `more`
+    /// tells, is done in another round, unless it failed.
+    fn schedule(
+        self: &Arc<Self>,
+        job: fn(&Writer) -> &Background,
+        work: fn(&Arc<Self>) -> Result<()>,
+        more: fn(&Self) -> bool,
+    ) {
         let Some(writer) = &self.writer else { return };
-        if !self.settings.load().background || writer.maintaining.swap(true, Ordering::AcqRel) {
+        if !self.settings.load().background || job(writer).busy.swap(true, Ordering::AcqRel) {
             return;
         }
         let core = Arc::downgrade(self);
         pool::spawn(move || {
-            if let Some(core) = core.upgrade() {
-                core.maintain();
+            let Some(core) = core.upgrade() else { return };
+            let Some(writer) = &core.writer else { return };
+            let round = Round(job(writer));
+            let failure = work(&core).err();
+            let failed = failure.is_some();
+            *round.0.failure.lock() = failure;
+            drop(round);
+            if !failed && more(&core) {
+                core.schedule(job, work, more);
             }
         });
-    }
-
-    fn maintain(self: &Arc<Self>) {
-        let Some(writer) = &self.writer else { return };
-        let outcome = self.flush_frozen().and_then(|()| self.merge_where_due());
-        writer.maintaining.store(false, Ordering::Release);
-        let failed = outcome.is_err();
-        *writer.background_error.lock() = outcome.err();
-        // What was frozen while the last merge ran came too late for this round.
-        if !failed && !self.version.load().frozen.is_empty() {
-            self.schedule_maintenance();
-        }
     }
 
     fn flush_frozen(&self) -> Result<()> {

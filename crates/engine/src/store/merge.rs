@@ -99,6 +99,11 @@ impl Core {
         Ok(())
     }
 
+    /// Whether a merge would find something to do.
+    pub(super) fn is_merge_due(&self) -> bool {
+        due(&self.version.load(), &self.settings()).is_some()
+    }
+
     fn merge_if(&self, choose: impl FnOnce(&Version) -> Option<Vec<Arc<Segment>>>) -> Result<usize> {
         let writer = self.writer()?;
         let _one_at_a_time = writer.merging.lock();

@@ -18,6 +18,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::apply::{Assembler, Totals, apply};
 use super::commit::Assigned;
+use super::maintenance::Background;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use crate::cache::Caches;
 use crate::memtable::Memtable;
@@ -361,6 +362,8 @@ pub(super) fn assemble(
         };
         let appender = wal::resume(environment.vfs.clone(), &layout.wal_dir(), scan, how)?;
         Ok(Writer {
+            epoch: appender.epoch(),
+            noted: AtomicU64::new(0),
             log: Log::new(appender, Assigned::after(cut), environment.clock.clone()),
             lock: Mutex::new(Some(lock)),
             boot_id: environment.vfs.boot_id().unwrap_or(0),
@@ -369,9 +372,9 @@ pub(super) fn assemble(
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
             next_segment: AtomicU64::new(manifest.next_segment_id.0),
-            maintaining: AtomicBool::new(false),
+            flush_job: Background::default(),
+            merge_job: Background::default(),
             sync_scheduled: AtomicBool::new(false),
-            background_error: Mutex::new(None),
         })
     });
     let caches = Caches::new(environment.vfs.clone(), layout.clone(), &settings.cache);

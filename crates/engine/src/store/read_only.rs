@@ -35,11 +35,16 @@ fn read(layout: &StoreLayout, options: &OpenOptions) -> Result<(Loaded, Recovere
         // What a reader is limited to is known to be durable, too.
         let proven = if limit == Lsn(u64::MAX) { loaded.manifest.proven_lsn } else { limit };
         let error = match recover(vfs, layout, &loaded, Bounds { proven, limit }, options) {
+            // A writer may have come between the note and the log.
+            Ok(_) if limit == Lsn(u64::MAX) && durable_limit(vfs, layout, &loaded.manifest)? != limit => {
+                Error::new(ErrorKind::Stale, "a writer has just opened the store")
+            }
             Ok(recovered) => return Ok((loaded, recovered)),
             Err(error) => error,
         };
         attempt += 1;
-        let replaced = load_newest(vfs, layout)?.manifest.generation != loaded.manifest.generation;
+        let replaced = error.kind() == ErrorKind::Stale
+            || load_newest(vfs, layout)?.manifest.generation != loaded.manifest.generation;
         match (replaced, attempt < ATTEMPTS) {
             (true, true) => {}
             (true, false) => {
@@ -110,6 +115,9 @@ impl Core {
         }
         let (loaded, recovered) = read(&self.layout, &options)?;
         let mut head = self.head.lock();
+        if recovered.head.cut.seqno < head.cut.seqno {
+            return Ok(()); // The note could not be read for once; what was seen stays seen.
+        }
         *head = recovered.head;
         let seqno = head.cut.seqno;
         self.version.store(Arc::new(recovered.version));
@@ -124,7 +132,9 @@ impl Core {
         let vfs = &*self.environment.vfs;
         let limit = durable_limit(vfs, &self.layout, manifest)?;
         let mut head = self.head.lock();
-        let range = ScanRange { from: head.cut.lsn, proven: head.cut.lsn, limit, check: Check::Verify };
+        let from = head.cut.lsn;
+        let proven = if limit == Lsn(u64::MAX) { from } else { limit };
+        let range = ScanRange { from, proven, limit, check: Check::Verify };
         let version = self.version.load_full();
         let followed = replay(vfs, &self.layout, self.store_id, range, &version, &mut head, self.dimension);
         self.visible.store(head.cut.seqno.0, Ordering::Release);

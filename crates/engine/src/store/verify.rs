@@ -1,4 +1,4 @@
-//! Verify: every byte of the store is read again and held against its checksum.
+//! Verify: all manifests, blocks, rows and log records are read again and held against their checksums.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ impl Scrub {
 }
 
 impl Core {
-    /// Reads everything that the two newest manifests name, and the log, and lists what is damaged.
+    /// Reads all manifests, everything that the two newest valid ones name, and the log, and lists what is damaged.
     ///
     /// # Errors
     /// Only what keeps the scrub from going on; damage is in the report.
@@ -89,6 +89,7 @@ impl Core {
         for known in std::iter::once(&current).chain(&previous) {
             self.verify_manifest(known, &mut scrub)?;
         }
+        self.verify_other_manifests(&[Some(&current), previous.as_ref()], &mut scrub)?;
         let open = |info: &SegmentRef| version.segments.iter().any(|segment| segment.info.id == info.id);
         let insurance = previous.iter().flat_map(|previous| &previous.segments);
         for info in insurance.filter(|info| !open(info) && current.segment(info.id).is_none()) {
@@ -118,6 +119,23 @@ impl Core {
             }
         });
         scrub.judge(&path, same)
+    }
+
+    /// Manifests beside the two that are known: newer ones that the store fell back behind, and older ones.
+    fn verify_other_manifests(&self, known: &[Option<&Manifest>], scrub: &mut Scrub) -> Result<()> {
+        let loaded = match manifest::load_newest(&*self.environment.vfs, &self.layout) {
+            Ok(loaded) => loaded,
+            // None is valid any more: the known ones were blamed already.
+            Err(error) => return scrub.judge(self.layout.root(), Err(error)),
+        };
+        let is_known = |path: &Path| {
+            known.iter().flatten().any(|known| self.layout.manifest_path(known.generation) == *path)
+        };
+        for bad in loaded.fallbacks.iter().chain(&loaded.damaged).filter(|bad| !is_known(&bad.path)) {
+            let path = self.count(bad.path.clone(), scrub)?;
+            scrub.report.blame(&path, &bad.error);
+        }
+        Ok(())
     }
 
     /// Reads the blocks of a segment; `false` if some are bad.

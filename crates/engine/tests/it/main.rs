@@ -7,6 +7,7 @@ mod concurrency;
 mod corruption;
 mod corruption_examine;
 mod crash_sim;
+mod found_by_review;
 mod oracle;
 mod read_only;
 mod sample;

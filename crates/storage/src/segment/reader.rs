@@ -160,11 +160,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Tells the system that the section will be read from front to back soon. Advice only.
-    pub fn advise_sequential(self) {
-        self.file.map.advise_sequential(self.file_offset() as usize, self.len());
-    }
-
     /// The bytes as they are. The table was checked against the file's length.
     #[inline]
     fn unchecked(self) -> &'a [u8] {

@@ -29,7 +29,6 @@ fn sections_are_found_aligned_and_in_place() {
     for section in file.sections() {
         let bytes = section.bytes_all().expect("sound");
         assert!((bytes.as_ptr() as usize).is_multiple_of(64));
-        section.advise_sequential();
     }
     assert_eq!((file.id(), file.path(), file.file_ref()), (ID, &*sample.path, sample.file_ref));
     assert_eq!((file.quarantined(), sample.verify()), (0, vec![]));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use codegraph_vector_base::frame::{ALIGNMENT, Check};
 use codegraph_vector_base::vfs::{OpenMode, Vfs, read_exact_at};
-use codegraph_vector_base::{Epoch, Error, Lsn, Result, StoreId};
+use codegraph_vector_base::{Error, Lsn, Result, StoreId};
 
 use super::appender::FIRST_BLANK_BYTES;
 use super::file::WalFile;
@@ -92,26 +92,6 @@ impl Scan {
 pub fn wal_files(vfs: &dyn Vfs, folder: &Path) -> Result<Vec<Lsn>> {
     let names = vfs.list(folder)?;
     Ok(names.iter().filter_map(|name| parse_wal_name(name)).collect())
-}
-
-/// What the last file of the log says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastFile {
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// Everything before this was durable when the file got its name.
-    pub proven_lsn: Lsn,
-}
-
-/// Looks at the last file of the log.
-///
-/// # Errors
-/// `Corrupt` if there is none, or its header is damaged.
-pub fn last_file(vfs: &dyn Vfs, folder: &Path, store: StoreId) -> Result<LastFile> {
-    let files = wal_files(vfs, folder)?;
-    let first = files.last().ok_or_else(|| Error::corrupt(folder, 0, "the log has no files"))?;
-    let file = WalFile::open(vfs, wal_path(folder, *first), store, *first, OpenMode::Read)?;
-    Ok(LastFile { epoch: file.header.seal.epoch, proven_lsn: file.header.proven_lsn() })
 }
 
 /// Reads the log from `range.from`, handing each record of each whole group to `each`.

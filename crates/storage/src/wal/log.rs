@@ -2,8 +2,9 @@
 //!
 //! Records are enqueued under one short lock, where the caller's `State` (next numbers, recent
 //! commits) lives too. The first waiter that finds no leader becomes one: it gathers what others
-//! are about to enqueue, writes the group, syncs it, and lets the [`LogHooks`] apply it, all
-//! outside the lock. Groups are applied in log order, since there is one leader at a time.
+//! are about to enqueue, writes the group and syncs it, all outside the lock. Then it takes its turn
+//! to apply, steps down, and lets the [`LogHooks`] apply the group while the next leader is at the
+//! disk. Groups are applied in log order, since the turn is taken while still leading.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,12 +94,25 @@ struct Queue<S, E> {
     failed: Option<Error>,
 }
 
+impl<S, E> Queue<S, E> {
+    /// Wakes a sleeper, if there is something to write.
+    fn ask_someone_to_lead(&mut self) {
+        while !self.entries.is_empty() && !self.blocked.is_empty() {
+            if self.blocked.remove(0).poke() {
+                return;
+            }
+        }
+    }
+}
+
 /// The log of an open store.
 pub struct Log<S, E> {
     queue: Mutex<Queue<S, E>>,
     arrived: Condvar,
     idle: Condvar,
     appender: Mutex<Appender>,
+    /// Held while a group is applied; an error once one could not be, which none may follow.
+    turn: Mutex<Option<Error>>,
     sync_time: Mutex<Duration>,
     clock: Arc<dyn Clock>,
     counters: Counters,
@@ -122,6 +136,7 @@ impl<S, E> Log<S, E> {
             arrived: Condvar::new(),
             idle: Condvar::new(),
             appender: Mutex::new(appender),
+            turn: Mutex::new(None),
             sync_time: Mutex::new(Duration::ZERO),
             clock,
             counters: Counters::default(),
@@ -161,14 +176,19 @@ impl<S, E> Log<S, E> {
         }
     }
 
-    /// The outcome, or `None` if another thread leads and this ticket is registered to be woken.
+    /// The outcome, or `None` if another thread leads, or applies this record already, and this ticket is
+    /// registered to be woken.
     fn advance(&self, ticket: &Arc<Ticket>, hooks: &dyn LogHooks<S, E>) -> Option<Result<Committed>> {
         loop {
             let mut queue = self.queue.lock();
             if let Some(outcome) = ticket.outcome() {
+                // It may have been asked to lead just before it was served.
+                if !queue.leading {
+                    queue.ask_someone_to_lead();
+                }
                 return Some(outcome);
             }
-            if queue.leading {
+            if queue.leading || queue.entries.is_empty() {
                 queue.blocked.push(ticket.clone());
                 return None;
             }
@@ -194,11 +214,17 @@ impl<S, E> Log<S, E> {
             Some(error) => Err(Failure::Clean(error)),
             None => self.write(&mut group, hooks.sync_policy()),
         };
-        let queue = match written {
-            Ok(end) => self.finish(entries, end, hooks),
-            Err(failure) => self.fail(entries, failure, hooks),
-        };
-        self.step_down(queue, group, count);
+        let turn = self.turn.lock();
+        match written {
+            Ok(end) => {
+                self.step_down(self.queue.lock(), group, count);
+                self.finish(entries, end, turn, hooks);
+            }
+            Err(failure) => {
+                let queue = self.fail(entries, failure, hooks);
+                self.step_down(queue, group, count);
+            }
+        }
     }
 
     /// Waits a moment for as many commits as the last round had: without it, the commits that one
@@ -247,23 +273,24 @@ impl<S, E> Log<S, E> {
         &self,
         entries: Vec<(E, Arc<Ticket>)>,
         end: GroupEnd,
+        mut turn: MutexGuard<'_, Option<Error>>,
         hooks: &dyn LogHooks<S, E>,
-    ) -> MutexGuard<'_, Queue<S, E>> {
+    ) {
         self.counters.commits.fetch_add(entries.len() as u64, Ordering::Relaxed);
         let (entries, tickets): (Vec<E>, Vec<_>) = entries.into_iter().unzip();
-        let outcome = match hooks.committed(entries, end) {
-            Ok(()) => Ok(Committed { durable: end.synced >= end.lsn }),
-            Err(error) => {
-                let mut queue = self.queue.lock();
-                queue.failed = Some(latched(&error));
-                drop(queue);
-                Err(error
-                    .as_kind(ErrorKind::OutcomeUnknown)
-                    .context("the commit is logged but could not be applied"))
+        if turn.is_none() {
+            *turn = hooks.committed(entries, end).err();
+        }
+        let outcome = match &*turn {
+            None => Ok(Committed { durable: end.synced >= end.lsn }),
+            Some(error) => {
+                self.queue.lock().failed.get_or_insert_with(|| latched(error));
+                let unknown = error.clone().as_kind(ErrorKind::OutcomeUnknown);
+                Err(unknown.context("the commit is logged but could not be applied"))
             }
         };
+        drop(turn);
         tickets.iter().for_each(|ticket| ticket.complete(outcome.clone()));
-        self.queue.lock()
     }
 
     /// Fails the group and everything queued behind it, which was numbered to follow it.
@@ -307,19 +334,12 @@ impl<S, E> Log<S, E> {
         }
         queue.leading = false;
         self.idle.notify_all();
-        let mut blocked = std::mem::take(&mut queue.blocked);
-        if !queue.entries.is_empty() {
-            while let Some(ticket) = (!blocked.is_empty()).then(|| blocked.remove(0)) {
-                if ticket.poke() {
-                    break;
-                }
-            }
-        }
-        blocked.retain(|ticket| ticket.outcome().is_none());
-        queue.blocked = blocked;
+        queue.ask_someone_to_lead();
+        queue.blocked.retain(|ticket| ticket.outcome().is_none());
     }
 
-    /// Writes everything that is queued, whoever waits for it.
+    /// Writes everything that is queued, whoever waits for it, and waits until all that was written is
+    /// applied.
     pub fn drain(&self, hooks: &dyn LogHooks<S, E>) {
         loop {
             let mut queue = self.queue.lock();
@@ -327,6 +347,8 @@ impl<S, E> Log<S, E> {
                 self.idle.wait(&mut queue);
             }
             if queue.entries.is_empty() {
+                drop(queue);
+                drop(self.turn.lock()); // Whoever led last has taken its turn before it stepped down.
                 return;
             }
             queue.leading = true;
@@ -371,9 +393,16 @@ impl<S, E> Log<S, E> {
         self.queue.lock().failed.clone()
     }
 
-    /// Stops the log from outside: later writes get `error`.
+    /// Stops the log from outside: later writes get `error`. What is at the disk already is waited for, so
+    /// that from then on the log does not grow.
     pub fn shut(&self, error: Error) {
-        self.queue.lock().failed.get_or_insert(error);
+        let mut queue = self.queue.lock();
+        queue.failed.get_or_insert(error);
+        while queue.leading {
+            self.idle.wait(&mut queue);
+        }
+        drop(queue);
+        drop(self.turn.lock());
     }
 
     /// The open end of the log: end, durable end, epoch.

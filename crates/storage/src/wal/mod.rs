@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use codegraph_vector_base::Lsn;
 
 pub use appender::Appender;
-pub use chain::{Cut, LastFile, Record, Scan, ScanRange, last_file, scan, wal_files};
+pub use chain::{Cut, Record, Scan, ScanRange, scan, wal_files};
 pub use group::{GROUP_KIND, Group};
 pub use log::{GroupEnd, Log, LogHooks, LogStatistics, SyncPolicy};
 pub use note::SyncNote;

@@ -23,17 +23,10 @@ fn store() -> (SimVfs, Manifest) {
 
 /// The calls of `work` that change the disk.
 fn changes(sim: &SimVfs, work: impl FnOnce(&SimVfs)) -> Vec<Call> {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&seen);
-    sim.set_observer(Arc::new(move |_: &SimVfs, call: &Call| {
-        if call.op.mutates() {
-            sink.lock().expect("unpoisoned").push(call.clone());
-        }
-        Action::Proceed
-    }));
+    let changes = sim.watch_changes();
     work(sim);
     sim.clear_observer();
-    std::mem::take(&mut *seen.lock().expect("unpoisoned"))
+    changes.take()
 }
 
 /// Writes go to a temporary name and end with a sync of it; then the rename, then the folder's sync, and nothing else.

@@ -5,49 +5,31 @@ mod targets;
 
 use std::path::{Path, PathBuf};
 
-use codegraph_vector_base::vfs::{OpenMode, RealVfs, Vfs, read_file};
+use codegraph_vector_base::vfs::{OpenMode, Vfs};
 use codegraph_vector_base::{Epoch, Lsn};
 use codegraph_vector_storage::manifest;
 use codegraph_vector_storage::wal::SyncNote;
 use codegraph_vector_testkit::SimVfs;
+use codegraph_vector_testkit::corpus::{self, Seeds};
 
 use crate::sample;
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus")
 }
 
 #[test]
 fn the_corpus_is_replayed() {
-    for (target, run) in targets::TARGETS {
-        let names = RealVfs.list(&corpus(target)).expect("a corpus");
-        assert!(!names.is_empty());
-        for name in names {
-            run(&read_file(&RealVfs, &corpus(target).join(name)).expect("read"));
-        }
-    }
+    corpus::replay(&folder(), &targets::TARGETS);
 }
 
 #[test]
 fn every_seed_cut_short_or_changed_is_survived() {
-    for (target, seeds) in seeds() {
-        let run = targets::TARGETS.iter().find(|(name, _)| *name == target).expect("a target").1;
-        for seed in seeds {
-            let step = (seed.len() / 300).max(1);
-            for at in (0..seed.len()).step_by(step) {
-                run(&seed[..at]);
-                let mut changed = seed.clone();
-                changed[at] ^= 1 << (at % 8);
-                run(&changed);
-                changed[at] = 0xFF;
-                run(&changed);
-            }
-        }
-    }
+    corpus::damage(&targets::TARGETS, seeds());
 }
 
 /// Valid files for each target.
-fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+fn seeds() -> Seeds {
     let sim = SimVfs::new(1);
     let layout = sample::layout();
     layout.create_dirs(&sim).expect("folders");
@@ -76,13 +58,5 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
 #[test]
 #[ignore = "writes the seeds of the fuzz targets into the source tree"]
 fn write_seeds() {
-    for (target, seeds) in seeds() {
-        RealVfs.create_dir_all(&corpus(target)).expect("a folder");
-        for (number, seed) in seeds.iter().enumerate() {
-            let file = RealVfs
-                .open(&corpus(target).join(format!("seed-{number}")), OpenMode::Create)
-                .expect("created");
-            file.write_at(seed, 0).expect("written");
-        }
-    }
+    corpus::write(&folder(), seeds());
 }

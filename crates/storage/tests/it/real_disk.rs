@@ -27,7 +27,6 @@ fn a_store_is_written_and_read_back() {
     let section = opened.section(SectionKind(1)).expect("there");
     assert!(section.bytes_all().expect("sound") == data);
     assert!((section.bytes_all().expect("sound").as_ptr() as usize).is_multiple_of(64));
-    section.advise_sequential();
     let handle = RealVfs.open(&path, OpenMode::Read).expect("opened");
     assert!(section.read_raw(&*handle, 70_000..90_000).expect("read") == data[70_000..90_000]);
     assert_eq!(opened.scrub(&*handle), vec![]);

@@ -9,6 +9,7 @@ mod layout;
 mod random;
 mod resume;
 mod rotation;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -186,23 +187,6 @@ fn reopened(vfs: &SimVfs, how: Continuation, policy: SyncPolicy) -> (Numbers, Ve
     let (found, scan) = read(vfs);
     let appender = resume(Arc::new(vfs.clone()), &folder(), scan, how).expect("resumed");
     (Numbers::new(appender, found.len() as u64, policy), found)
-}
-
-/// Calls that change the disk, as they happen from now on.
-fn watch(sim: &SimVfs) -> Arc<Mutex<Vec<Call>>> {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&seen);
-    sim.set_observer(Arc::new(move |_: &SimVfs, call: &Call| {
-        if call.op.mutates() {
-            sink.lock().expect("unpoisoned").push(call.clone());
-        }
-        Action::Proceed
-    }));
-    seen
-}
-
-fn calls(seen: &Mutex<Vec<Call>>) -> Vec<Call> {
-    std::mem::take(&mut *seen.lock().expect("unpoisoned"))
 }
 
 /// Lets calls that `fits` says fail; it is asked once for each.

@@ -37,9 +37,9 @@ fn one_sync_serves_all_commits_that_wait() {
     let sim = SimVfs::new(1);
     let numbers = Numbers::create(&sim, ENDLESS);
     let tickets: Vec<_> = (0..10).map(|len| numbers.queue(len).expect("queued")).collect();
-    let seen = watch(&sim);
+    let seen = sim.watch_changes();
     assert!(numbers.wait(&tickets[3]).expect("acknowledged").durable);
-    let ops: Vec<Op> = calls(&seen).iter().map(|call| call.op).collect();
+    let ops: Vec<Op> = seen.take().iter().map(|call| call.op).collect();
     assert_eq!(ops, [Op::Write, Op::SyncData]);
     for ticket in &tickets {
         assert!(ticket.outcome().expect("known").expect("acknowledged").durable);
@@ -117,9 +117,9 @@ fn without_a_sync_a_write_says_that_it_is_not_durable() {
     assert_eq!(read(&sim.crash(&mut Rng::new(1), CrashStyle::LoseUnsynced)).0, []);
     assert_eq!(numbers.log.sync().ok(), Some(numbers.end()));
     assert_eq!(read(&sim.crash(&mut Rng::new(1), CrashStyle::LoseUnsynced)).0, [0]);
-    let seen = watch(&sim);
+    let seen = sim.watch_changes();
     assert_eq!(numbers.log.sync().ok(), Some(numbers.end()));
-    assert!(calls(&seen).is_empty(), "nothing was left to sync");
+    assert!(seen.take().is_empty(), "nothing was left to sync");
 }
 
 #[test]

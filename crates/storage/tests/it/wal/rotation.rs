@@ -67,15 +67,15 @@ fn preparations(seen: &[Call]) -> (Vec<(u64, u64)>, u64) {
 #[test]
 fn space_is_zeroed_ahead_64_kib_first_then_doubling() {
     let sim = SimVfs::new(1);
-    let seen = watch(&sim);
+    let seen = sim.watch_changes();
     let numbers = Numbers::create(&sim, ENDLESS);
-    let (reserved, zeroed) = preparations(&calls(&seen));
+    let (reserved, zeroed) = preparations(&seen.take());
     assert_eq!((reserved, zeroed), (vec![(0, FILE_HEADER + FIRST_BLANK)], FIRST_BLANK));
     let mut room = vec![];
     while room.len() < 4 {
         let before = sim.read_all(wal_path(0)).expect("there").len() as u64;
         numbers.put(10_000).expect("acknowledged");
-        let made = calls(&seen);
+        let made = seen.take();
         let (reserved, zeroed) = preparations(&made);
         if let [(at, len)] = reserved[..] {
             assert_eq!((at, zeroed), (before, len), "reserved first, then zeroed");
@@ -94,9 +94,9 @@ fn space_is_zeroed_ahead_64_kib_first_then_doubling() {
 fn a_large_group_reserves_space_instead_of_zeroing_it() {
     let sim = SimVfs::new(1);
     let numbers = Numbers::create(&sim, ENDLESS);
-    let seen = watch(&sim);
+    let seen = sim.watch_changes();
     numbers.put(1 << 20).expect("acknowledged");
-    let ops: Vec<Op> = calls(&seen).iter().map(|call| call.op).collect();
+    let ops: Vec<Op> = seen.take().iter().map(|call| call.op).collect();
     assert_eq!(ops, [Op::Allocate, Op::Write, Op::SyncData]);
     assert_eq!(sim.read_all(wal_path(0)).expect("there").len() as u64, FILE_HEADER + numbers.end().0);
     numbers.put(10).expect("acknowledged");

@@ -1,0 +1,95 @@
+//! Who sleeps is woken, and who shuts the log has nobody writing behind it.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// Lets `meanwhile` run while the log's next sync is at the disk.
+fn at_the_next_sync(sim: &SimVfs, meanwhile: impl Fn() + Send + Sync + 'static) {
+    let met = AtomicBool::new(false);
+    sim.set_observer(Arc::new(move |_: &SimVfs, call: &Call| {
+        if call.op == codegraph_vector_testkit::Op::SyncData && !met.swap(true, Ordering::SeqCst) {
+            meanwhile();
+        }
+        Action::Proceed
+    }));
+}
+
+#[test]
+fn who_was_asked_to_lead_but_is_served_already_asks_the_next() {
+    for _ in 0..100 {
+        let sim = SimVfs::new(1);
+        let numbers = Arc::new(Numbers::create(&sim, ENDLESS));
+        let (first, second) = (numbers.queue(8).expect("queued"), numbers.queue(8).expect("queued"));
+        let (done, finished) = mpsc::channel();
+        let (log, sender) = (numbers.clone(), done.clone());
+        let wait = move |ticket: Option<Arc<Ticket>>| {
+            let (log, done) = (log.clone(), sender.clone());
+            thread::spawn(move || {
+                let ticket = ticket.unwrap_or_else(|| log.queue(8).expect("queued"));
+                done.send(log.wait(&ticket).expect("written")).expect("received");
+            });
+            thread::sleep(MOMENT);
+        };
+        let late = wait.clone();
+        at_the_next_sync(&sim, move || {
+            late(Some(second.clone())); // Is in the group that is being synced,
+            late(None); // and this is not.
+        });
+        wait(Some(first));
+        for _ in 0..3 {
+            finished.recv_timeout(Duration::from_secs(10)).expect("nobody sleeps for ever");
+        }
+    }
+}
+
+/// Holds a leader up between its last look at the log and the disk.
+struct HeldUp {
+    owner: Owner,
+    hold: Mutex<Option<mpsc::Receiver<()>>>,
+    held: mpsc::Sender<()>,
+}
+
+impl LogHooks<u64, u64> for HeldUp {
+    fn sync_policy(&self) -> SyncPolicy {
+        if let Some(hold) = self.hold.lock().expect("unpoisoned").take() {
+            self.held.send(()).expect("received");
+            hold.recv().expect("sent");
+        }
+        self.owner.policy
+    }
+
+    fn committed(&self, entries: Vec<u64>, end: GroupEnd) -> Result<()> {
+        self.owner.committed(entries, end)
+    }
+
+    fn failed(&self, next: &mut u64, entries: Vec<u64>) {
+        self.owner.failed(next, entries);
+    }
+}
+
+#[test]
+fn a_log_that_was_shut_does_not_grow() {
+    let sim = SimVfs::new(1);
+    let Numbers { log, owner } = Numbers::create(&sim, ENDLESS);
+    let (held, is_held) = mpsc::channel();
+    let (go_on, hold) = mpsc::channel();
+    let hooks = HeldUp { owner, hold: Mutex::new(Some(hold)), held };
+    let ticket = log.enqueue(|_, group| Ok((group.append(KIND, &[b"late"]).0, ()))).expect("queued").0;
+    thread::scope(|scope| {
+        scope.spawn(|| log.wait(&ticket, &hooks).expect("written"));
+        is_held.recv().expect("a leader");
+        scope.spawn(move || {
+            thread::sleep(10 * MOMENT);
+            go_on.send(()).expect("received");
+        });
+        log.shut(Error::new(ErrorKind::Closed, "shut"));
+        let end = log.appender(Appender::end);
+        thread::sleep(20 * MOMENT);
+        assert_eq!(log.appender(Appender::end), end, "another may be writing there by now");
+    });
+}
