@@ -22,6 +22,7 @@ mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod id_map;
 mod job;
 mod memtable;
 mod node;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use codegraph_vector_base::{NodeId, RowChecksum, SeqNo};
 use parking_lot::{RwLock, RwLockReadGuard};
 
+use crate::id_map::NodeIdMap;
 use crate::node::NodeMetadata;
 
 /// Rows of a chunk: few enough that a scan of the open one is over in microseconds.
@@ -93,7 +94,7 @@ pub(crate) struct Memtable {
 struct Inner {
     full: Vec<Arc<Chunk>>,
     open: Chunk,
-    latest: HashMap<NodeId, u32>,
+    latest: NodeIdMap<u32>,
     paths: HashMap<String, Vec<u32>>,
 }
 

@@ -4,12 +4,13 @@
 //! no other commit of that row can come between. Locks of one write are taken in id order, so that
 //! two writes never wait for each other in a circle.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use codegraph_vector_base::NodeId;
 use parking_lot::{Condvar, Mutex};
+
+use crate::id_map::NodeIdSet;
 
 const SHARDS: usize = 16;
 
@@ -21,7 +22,7 @@ pub(crate) struct RowLocks {
 
 #[derive(Debug, Default)]
 struct Shard {
-    held: Mutex<HashSet<NodeId>>,
+    held: Mutex<NodeIdSet>,
     freed: Condvar,
 }
 

@@ -248,3 +248,21 @@ fn a_damaged_manifest_is_listed_though_the_store_gets_by_without_it() {
         ran.err
     );
 }
+
+#[test]
+fn a_store_without_manifests_is_lost_not_missing() {
+    let folder = Folder::new();
+    folder.file("base.npy", npy_rows(&rows(20, 4)));
+    folder.ok(&["import", "base.npy"]);
+    for entry in std::fs::read_dir(folder.store()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("MANIFEST-") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    for args in [&["stats"][..], &["flush"], &["import", "base.npy"]] {
+        assert!(folder.fails(1, args).contains("this store has lost its manifests"), "{args:?}");
+    }
+    let ran = crate::sample::run(&mut folder.cgv(&["verify"]));
+    assert!(ran.code == Some(1) && ran.out.contains("has lost its manifests"), "{}", ran.out);
+}

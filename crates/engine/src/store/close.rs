@@ -21,6 +21,7 @@ impl Core {
             return Ok(());
         }
         let outcome = self.settle_down();
+        writer.log.shut(Error::new(ErrorKind::Closed, "this store was closed").at(self.layout.root()));
         {
             // A flush or merge at work would go on writing after another process has taken over.
             let _flush_is_over = writer.flushing.lock();
@@ -28,7 +29,6 @@ impl Core {
             let _install_is_over = self.manifests.lock();
             self.closed.store(true, Ordering::Release);
         }
-        writer.log.shut(Error::new(ErrorKind::Closed, "this store was closed").at(self.layout.root()));
         drop(writer.lock.lock().take()); // Others may write now, even while handles are left.
         outcome
     }

@@ -18,8 +18,8 @@ use parking_lot::{Mutex, RwLock};
 
 use super::apply::{Assembler, Totals, apply};
 use super::commit::Assigned;
-use super::maintenance::Background;
 use super::core::{Core, Counters, Head, Manifests, Writer};
+use super::maintenance::Background;
 use crate::cache::Caches;
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
@@ -131,6 +131,7 @@ fn take_lock(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<Box<dyn VfsLock>> {
 fn check_may_create(vfs: &dyn Vfs, layout: &StoreLayout, options: &OpenOptions) -> Result<()> {
     let root = layout.root();
     if options.must_exist {
+        check_not_lost(vfs, layout)?;
         let message = "there is no store here; create one by importing or indexing into it";
         return Err(Error::new(ErrorKind::NotFound, message).at(root));
     }
@@ -153,7 +154,13 @@ fn check_may_create(vfs: &dyn Vfs, layout: &StoreLayout, options: &OpenOptions) 
             format!("this folder is not a store, and not empty (it holds {foreign:?}); name another one");
         return Err(Error::invalid(message).at(root));
     }
-    if has_remains(vfs, layout)? {
+    check_not_lost(vfs, layout)
+}
+
+/// Tells a store that has lost its manifests from a folder that is none.
+pub(super) fn check_not_lost(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<()> {
+    let root = layout.root();
+    if vfs.list(root).is_ok() && has_remains(vfs, layout)? {
         let message = "this store has lost its manifests; restore it from a backup, or move its files away";
         return Err(Error::new(ErrorKind::Corrupt, message).at(root));
     }

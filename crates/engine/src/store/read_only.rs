@@ -11,7 +11,7 @@ use codegraph_vector_storage::manifest::{Loaded, Manifest, load_newest};
 use codegraph_vector_storage::wal::{ScanRange, SyncNote, wal_files};
 
 use super::core::{Core, Manifests};
-use super::open::{Bounds, Recovered, assemble, check_schema, recover, replay};
+use super::open::{Bounds, Recovered, assemble, check_not_lost, check_schema, recover, replay};
 use crate::options::OpenOptions;
 
 /// How often a read starts over because the writer cleared away what it was about to look at.
@@ -21,7 +21,13 @@ const NOTE_ATTEMPTS: usize = 3;
 
 /// Opens the newest durable state of a store.
 pub(super) fn open(layout: StoreLayout, options: &OpenOptions) -> Result<Arc<Core>> {
-    let (loaded, recovered) = read(&layout, options)?;
+    let (loaded, recovered) = match read(&layout, options) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            check_not_lost(&*options.environment.vfs, &layout)?;
+            return Err(error);
+        }
+        outcome => outcome?,
+    };
     assemble(layout, options, &loaded, recovered, None)
 }
 
@@ -35,9 +41,8 @@ fn read(layout: &StoreLayout, options: &OpenOptions) -> Result<(Loaded, Recovere
         // What a reader is limited to is known to be durable, too.
         let proven = if limit == Lsn(u64::MAX) { loaded.manifest.proven_lsn } else { limit };
         let error = match recover(vfs, layout, &loaded, Bounds { proven, limit }, options) {
-            // A writer may have come between the note and the log.
             Ok(_) if limit == Lsn(u64::MAX) && durable_limit(vfs, layout, &loaded.manifest)? != limit => {
-                Error::new(ErrorKind::Stale, "a writer has just opened the store")
+                came_between()
             }
             Ok(recovered) => return Ok((loaded, recovered)),
             Err(error) => error,
@@ -67,6 +72,11 @@ fn durable_limit(vfs: &dyn Vfs, layout: &StoreLayout, manifest: &Manifest) -> Re
         Note::Unreadable => wal_files(vfs, &layout.wal_dir())?.last().copied().unwrap_or_default(),
     };
     Ok(synced.max(manifest.proven_lsn))
+}
+
+/// The log was believed as nobody wrote it, and then somebody did.
+fn came_between() -> Error {
+    Error::new(ErrorKind::Stale, "a writer opened the store meanwhile")
 }
 
 /// What the writer left beside the log.
@@ -115,7 +125,7 @@ impl Core {
         }
         let (loaded, recovered) = read(&self.layout, &options)?;
         let mut head = self.head.lock();
-        if recovered.head.cut.seqno < head.cut.seqno {
+        if recovered.head.cut.seqno < self.visible() {
             return Ok(()); // The note could not be read for once; what was seen stays seen.
         }
         *head = recovered.head;
@@ -137,6 +147,9 @@ impl Core {
         let range = ScanRange { from, proven, limit, check: Check::Verify };
         let version = self.version.load_full();
         let followed = replay(vfs, &self.layout, self.store_id, range, &version, &mut head, self.dimension);
+        if limit == Lsn(u64::MAX) && durable_limit(vfs, &self.layout, manifest)? != limit {
+            return Err(came_between());
+        }
         self.visible.store(head.cut.seqno.0, Ordering::Release);
         followed.map(|_| ())
     }

@@ -96,7 +96,10 @@ impl Core {
         let log = self.writer.as_ref().map(|writer| &writer.log);
         let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let caches = self.caches();
-        let background_error = self.writer.as_ref().and_then(|writer| writer.flush_job.failure().or_else(|| writer.merge_job.failure()));
+        let background_error = self
+            .writer
+            .as_ref()
+            .and_then(|writer| writer.flush_job.failure().or_else(|| writer.merge_job.failure()));
         Ok(StoreStatistics {
             active_vectors: totals.rows,
             dead_rows: segments().map(|segment| segment.deaths.count()).sum(),

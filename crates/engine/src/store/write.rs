@@ -1,6 +1,5 @@
 //! Writes: from nodes, ids and filters to resolved rows in a commit.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::commit::{CommitReceipt, Enqueued};
 use super::core::{Core, Writer};
 use super::ring::{Effects, Ring};
 use crate::filter::Filter;
+use crate::id_map::NodeIdSet;
 use crate::node::{CodeNode, NodeMetadata, check_path};
 use crate::record::{NewRow, Parts, PartsBuilder, RowHead};
 use crate::row_locks::RowGuard;
@@ -206,7 +206,7 @@ impl Core {
             }
             _ => return Err(Error::invalid("this write has no predicate")),
         };
-        let staying: HashSet<NodeId> = prepared.iter().map(|row| row.id).collect();
+        let staying: NodeIdSet = prepared.iter().map(|row| row.id).collect();
         let doomed: Vec<NodeId> = doomed.into_iter().filter(|id| !staying.contains(id)).collect();
         let touched: Vec<NodeId> = doomed.iter().copied().chain(staying).collect();
         let guard = self.take(writer, touched, locking)?;
@@ -286,7 +286,7 @@ impl Core {
     }
 
     fn prepare_all<'a>(&self, nodes: &'a [CodeNode], path: Option<&str>) -> Result<Vec<Prepared<'a>>> {
-        let mut seen = HashSet::with_capacity(nodes.len());
+        let mut seen = NodeIdSet::with_capacity_and_hasher(nodes.len(), Default::default());
         nodes
             .iter()
             .map(|node| {
@@ -348,7 +348,7 @@ fn with_path(mut metadata: NodeMetadata, path: Option<&str>) -> Result<NodeMetad
     Ok(metadata)
 }
 
-fn guard_ids(ids: &[NodeId]) -> HashSet<NodeId> {
+fn guard_ids(ids: &[NodeId]) -> NodeIdSet {
     ids.iter().copied().collect()
 }
 
@@ -357,7 +357,7 @@ fn guard_ids(ids: &[NodeId]) -> HashSet<NodeId> {
 fn validate_predicate(
     ring: &Ring,
     seqno: SeqNo,
-    doomed: &HashSet<NodeId>,
+    doomed: &NodeIdSet,
     path: Option<&str>,
     filter: Option<&Filter>,
 ) -> Result<()> {

@@ -86,6 +86,8 @@ struct Queue<S, E> {
     spare: Option<Group>,
     entries: Vec<(E, Arc<Ticket>)>,
     leading: bool,
+    /// How often a leader has stepped down.
+    rounds: u64,
     /// Holders that sleep; one is poked when a leader is wanted.
     blocked: Vec<Arc<Ticket>>,
     /// How many commits the last round had, queued ones included.
@@ -127,6 +129,7 @@ impl<S, E> Log<S, E> {
             spare: None,
             entries: Vec::new(),
             leading: false,
+            rounds: 0,
             blocked: Vec::new(),
             company: 1,
             failed: None,
@@ -333,27 +336,35 @@ impl<S, E> Log<S, E> {
             queue.spare = Some(group);
         }
         queue.leading = false;
+        queue.rounds += 1;
         self.idle.notify_all();
         queue.ask_someone_to_lead();
         queue.blocked.retain(|ticket| ticket.outcome().is_none());
     }
 
     /// Writes everything that is queued, whoever waits for it, and waits until all that was written is
-    /// applied.
+    /// applied. What others queue meanwhile is theirs: where there is always more, this ends nonetheless.
     pub fn drain(&self, hooks: &dyn LogHooks<S, E>) {
+        let mut queue = self.queue.lock();
+        let last = queue.entries.last().map(|(_, ticket)| ticket.clone());
+        let round = queue.rounds;
         loop {
-            let mut queue = self.queue.lock();
-            while queue.leading {
+            let is_over = |queue: &Queue<S, E>| match &last {
+                Some(ticket) => ticket.outcome().is_some(),
+                None => queue.rounds != round,
+            };
+            while queue.leading && !is_over(&queue) {
                 self.idle.wait(&mut queue);
             }
-            if queue.entries.is_empty() {
-                drop(queue);
-                drop(self.turn.lock()); // Whoever led last has taken its turn before it stepped down.
-                return;
+            if is_over(&queue) || last.is_none() || queue.entries.is_empty() {
+                break;
             }
             queue.leading = true;
             self.lead(queue, hooks);
+            queue = self.queue.lock();
         }
+        drop(queue);
+        drop(self.turn.lock()); // Whoever led last has taken its turn before it stepped down.
     }
 
     /// Makes everything written so far durable; returns where that ends.
