@@ -100,6 +100,7 @@ impl Core {
             let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &settings.cache);
             self.caches.store(Arc::new(caches));
         }
+        self.writer()?.log.set_max_file_bytes(settings.max_wal_file_bytes);
         self.settings.store(Arc::new(settings));
         Ok(())
     }

@@ -412,19 +412,16 @@ pub(super) fn assemble(
 }
 
 impl Core {
-    /// After a writing open: leaves the note, records what the options say anew, and clears away
+    /// After a writing open: leaves the note, records an embedder that was not known before, and clears away
     /// what a crash, or a merge before the last close, left. Removing large files takes a while,
     /// so that is done in the background where there is one.
     fn settle(self: &Arc<Self>, manifest: Manifest, options: &OpenOptions) -> Result<()> {
         let writer = self.writer()?;
         let synced = writer.log.appender(Appender::synced);
         self.leave_note(writer, synced)?;
-        let settings = self.settings().to_pairs();
-        let learned = manifest.schema.embedder.is_none() && options.embedder.is_some();
-        if learned || settings != manifest.settings {
+        if manifest.schema.embedder.is_none() && options.embedder.is_some() {
             self.install(|next| {
-                next.settings = settings;
-                next.schema.embedder = next.schema.embedder.take().or_else(|| options.embedder.clone());
+                next.schema.embedder = options.embedder.clone();
                 Ok(())
             })?;
         }

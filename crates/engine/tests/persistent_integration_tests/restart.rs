@@ -104,6 +104,24 @@ fn settings_outlive_a_restart_and_an_opening_can_bring_its_own() {
     let options = OpenOptions { settings: Some(own.clone()), ..OpenOptions::default() };
     let store = PersistentVectorStore::open(place.store(), options).unwrap();
     assert_eq!(store.settings(), own);
+    drop(store);
+    assert_eq!(place.open(16).unwrap().settings(), configured, "what an opening brings is for that opening");
+}
+
+#[test]
+fn the_size_of_log_files_can_be_changed_while_the_store_is_open() {
+    let place = Place::new();
+    let store = place.open(16).unwrap();
+    let write = |ids| store.put_batch(&nodes(&mut Rng::new(1), ids, 16)).unwrap();
+    for at in 0..10 {
+        write(at * 100..at * 100 + 100);
+    }
+    assert_eq!(store.stats().unwrap().wal_files, 1);
+    store.configure(|settings| settings.max_wal_file_bytes = 4096).unwrap();
+    for at in 10..20 {
+        write(at * 100..at * 100 + 100);
+    }
+    assert!(store.stats().unwrap().wal_files > 5, "{:?}", store.stats().unwrap());
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub struct Appender {
     capacity: u64,
     next_blank: u64,
     max_file_bytes: u64,
+    /// Set by the first fatal failure, which is the last: nothing is written behind it.
+    broken: Option<Error>,
 }
 
 impl Appender {
@@ -73,6 +75,7 @@ impl Appender {
             capacity,
             next_blank: FIRST_BLANK_BYTES,
             max_file_bytes,
+            broken: None,
         })
     }
 
@@ -96,8 +99,34 @@ impl Appender {
         self.synced
     }
 
+    /// From the next group on, a file of this many bytes is followed by another.
+    pub(crate) fn set_max_file_bytes(&mut self, max_file_bytes: u64) {
+        self.max_file_bytes = max_file_bytes;
+    }
+
     /// Writes a sealed group at the end, unsynced.
     pub(crate) fn append(&mut self, group: &[u8]) -> Result<(), Failure> {
+        self.unless_broken(|appender| appender.write(group))
+    }
+
+    /// Makes everything written durable. A failure is final: what the disk holds is unknown from
+    /// then on, and a later sync that succeeds would prove nothing (fsyncgate).
+    pub(crate) fn sync(&mut self) -> Result<(), Failure> {
+        self.unless_broken(Self::sync_current)
+    }
+
+    fn unless_broken(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
+        if let Some(error) = &self.broken {
+            return Err(Failure::Fatal(error.clone()));
+        }
+        let outcome = work(self);
+        if let Err(Failure::Fatal(error)) = &outcome {
+            self.broken = Some(error.clone());
+        }
+        outcome
+    }
+
+    fn write(&mut self, group: &[u8]) -> Result<(), Failure> {
         self.rotate_if_full()?;
         let written = self.end.0 - self.current.header.first_lsn.0;
         let needed = written + group.len() as u64;
@@ -117,9 +146,7 @@ impl Appender {
         }
     }
 
-    /// Makes everything written durable. A failure is final: what the disk holds is unknown from
-    /// then on, and a later sync that succeeds would prove nothing (fsyncgate).
-    pub(crate) fn sync(&mut self) -> Result<(), Failure> {
+    fn sync_current(&mut self) -> Result<(), Failure> {
         if self.synced < self.end {
             self.current.file.sync_data().map_err(Failure::Fatal)?;
             self.synced = self.end;
@@ -132,7 +159,7 @@ impl Appender {
         if written < self.max_file_bytes {
             return Ok(());
         }
-        self.sync()?; // The new file's existence will prove that all before it is durable.
+        self.sync_current()?; // The new file's existence will prove that all before it is durable.
         let path = wal_path(&self.folder, self.end);
         let created =
             WalFile::create(&*self.vfs, path.clone(), self.seal(), self.end, &[], FIRST_BLANK_BYTES);

@@ -97,10 +97,11 @@ struct Queue<S, E> {
 }
 
 impl<S, E> Queue<S, E> {
-    /// Wakes a sleeper, if there is something to write.
+    /// Wakes a sleeper whose record is queued. One whose record is being applied already is left
+    /// alone: leading would hold its acknowledgement up by a sync.
     fn ask_someone_to_lead(&mut self) {
-        while !self.entries.is_empty() && !self.blocked.is_empty() {
-            if self.blocked.remove(0).poke() {
+        while let Some(at) = self.blocked.iter().position(|ticket| !ticket.is_taken()) {
+            if self.blocked.remove(at).poke() {
                 return;
             }
         }
@@ -191,7 +192,7 @@ impl<S, E> Log<S, E> {
                 }
                 return Some(outcome);
             }
-            if queue.leading || queue.entries.is_empty() {
+            if queue.leading || ticket.is_taken() {
                 queue.blocked.push(ticket.clone());
                 return None;
             }
@@ -203,6 +204,7 @@ impl<S, E> Log<S, E> {
     fn lead(&self, mut queue: MutexGuard<'_, Queue<S, E>>, hooks: &dyn LogHooks<S, E>) {
         self.gather(&mut queue);
         let entries = std::mem::take(&mut queue.entries);
+        entries.iter().for_each(|(_, ticket)| ticket.take());
         let (seal, start) = (self.appender.lock().seal(), queue.group.end());
         let start = if queue.group.is_empty() { queue.group.start() } else { start };
         let mut next = queue.spare.take().unwrap_or_else(|| Group::new(seal, start));
@@ -372,26 +374,21 @@ impl<S, E> Log<S, E> {
     /// # Errors
     /// The failure, which is final: the log takes no more writes.
     pub fn sync(&self) -> Result<Lsn> {
-        let mut queue = self.queue.lock();
-        while queue.leading {
-            self.idle.wait(&mut queue);
+        if let Some(error) = self.failure() {
+            return Err(error);
         }
-        if let Some(error) = &queue.failed {
-            return Err(error.clone());
-        }
-        queue.leading = true;
-        drop(queue);
         let mut appender = self.appender.lock();
         let outcome = self.timed_sync(&mut appender).map(|()| appender.synced());
         drop(appender);
-        let mut queue = self.queue.lock();
-        let outcome = outcome.map_err(|(Failure::Clean(error) | Failure::Fatal(error))| {
-            queue.failed = Some(latched(&error));
+        outcome.map_err(|(Failure::Clean(error) | Failure::Fatal(error))| {
+            self.queue.lock().failed.get_or_insert_with(|| latched(&error));
             error.as_kind(ErrorKind::OutcomeUnknown)
-        });
-        let (company, spare) = (queue.company, Group::new(self.appender.lock().seal(), Lsn(0)));
-        self.step_down(queue, spare, company);
-        outcome
+        })
+    }
+
+    /// From the next group on, a file of this many bytes is followed by another.
+    pub fn set_max_file_bytes(&self, max_file_bytes: u64) {
+        self.appender.lock().set_max_file_bytes(max_file_bytes);
     }
 
     /// Looks at or changes the state under the log's lock.

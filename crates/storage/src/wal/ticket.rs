@@ -1,5 +1,7 @@
 //! What a caller holds while its record is on the way to the disk.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use codegraph_vector_base::Result;
 use parking_lot::{Condvar, Mutex};
 
@@ -15,6 +17,8 @@ pub struct Committed {
 pub struct Ticket {
     state: Mutex<State>,
     changed: Condvar,
+    /// The record left the queue: a leader has it. Changed under the log's lock only.
+    taken: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +32,16 @@ impl Ticket {
     /// The outcome, if it is known.
     pub fn outcome(&self) -> Option<Result<Committed>> {
         self.state.lock().outcome.clone()
+    }
+
+    /// Says that a leader has the record.
+    pub(super) fn take(&self) {
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a leader has the record, so that its holder has nothing to lead.
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
     }
 
     pub(super) fn complete(&self, outcome: Result<Committed>) {
