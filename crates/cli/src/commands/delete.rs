@@ -18,7 +18,7 @@ pub(crate) struct DeleteArgs {
     /// The nodes of this file, as the store names it
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
-    /// The nodes that match, such as '{"language":"rust","path":{"prefix":"src/"}}'
+    /// The nodes that match, such as '{"language":"rust","path":{"prefix":"src/"}}'; '{}' matches all
     #[arg(long, value_name = "JSON", value_parser = filter)]
     filter: Option<Filter>,
 }

@@ -97,6 +97,11 @@ pub(crate) fn run(globals: &Globals, args: &ImportArgs) -> Result<(), Failure> {
         if summary.rows > 0 {
             let rows = output::count(summary.rows, "row");
             eprintln_quiet(&format!("note: {rows} went into the store before this"));
+        } else if summary.seqno == 0 {
+            let path = store.path().display();
+            eprintln_quiet(&format!(
+                "note: the store at {path} is empty and keeps its dimension and metric; remove it to choose others"
+            ));
         }
         return Err(failure);
     }

@@ -62,6 +62,14 @@ fn numbers_that_are_none_name_their_row() {
 }
 
 #[test]
+fn a_store_that_got_no_row_is_said_to_be_there() {
+    let folder = Folder::new();
+    folder.file("zero.npy", npy_rows(&[vec![0.0; 4]]));
+    let said = folder.fails(1, &["import", "zero.npy"]);
+    assert!(said.contains("is empty and keeps its dimension and metric"), "{said}");
+}
+
+#[test]
 fn companions_have_to_fit() {
     let folder = Folder::new();
     folder.file("base.npy", npy_rows(&rows(3, 4))).file("two.npy", npy_ids(&[1, 2]));
