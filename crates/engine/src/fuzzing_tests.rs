@@ -7,7 +7,7 @@ use codegraph_vector_testkit::corpus::{self, Seeds};
 
 use super::*;
 use crate::node::CodeNode;
-use crate::record::{KIND_COMMIT, KIND_DELETES, KIND_ROWS, NewRow, PartsBuilder, RowHead};
+use crate::record::{KIND_COMMIT, KIND_DELETES, KIND_ROWS, NewRow, Parts, RowHead};
 use crate::rows::{
     PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, write_columns, write_id_filter, write_id_index,
     write_ids,
@@ -62,25 +62,22 @@ fn some_metadata(number: usize) -> NodeMetadata {
 }
 
 fn records() -> Vec<Vec<u8>> {
-    let mut builder = PartsBuilder::new(1 << 20, 0);
-    for number in 0..3 {
-        let metadata = some_metadata(number).encode().expect("encoded");
-        let head = RowHead {
-            id: number as NodeId,
-            created_us: 5,
-            norm: 1.5,
-            metadata_bytes: metadata.len() as u32,
-            checksum: RowChecksum { vector: 1, metadata: 2 },
-        };
-        builder
-            .put(NewRow { head, vector: &[0.5; 4], metadata: &metadata, decoded: &std::sync::Arc::default() })
-            .expect("put");
-    }
-    builder.delete(&[7, 8, 9]);
-    let parts = builder.finish(u64::MAX).expect("parts");
+    let metadata: Vec<_> = (0..3).map(|number| some_metadata(number).encode().expect("encoded")).collect();
+    let row = |(number, metadata): (usize, &Vec<u8>)| RowHead {
+        id: number as NodeId,
+        created_us: 5,
+        norm: 1.5,
+        metadata_bytes: metadata.len() as u32,
+        checksum: RowChecksum { vector: 1, metadata: 2 },
+    };
+    let rows = metadata.iter().enumerate().map(|row_of| NewRow {
+        head: row(row_of),
+        vector: &[0.5; 4],
+        metadata: row_of.1,
+    });
+    let parts = Parts::new(rows.collect(), &[7, 8, 9], 1 << 20, u64::MAX).expect("parts");
     let head = wire::encode(&parts.head(SeqNo(3), 77)).expect("encoded");
-    let parts = parts.parts.iter().map(|part| (part.kind(), part.pieces().concat()));
-    let all = parts.chain([(KIND_COMMIT, head)]);
+    let all = parts.payloads().map(|(kind, pieces)| (kind, pieces.concat())).chain([(KIND_COMMIT, head)]);
     all.map(|(kind, payload)| [&[kind as u8, 4, 0][..], &payload].concat()).collect()
 }
 

@@ -11,7 +11,7 @@
 //! | 17 deletes | ids, `u128` each |
 //! | 18 commit | wire: [`CommitHead`] |
 
-use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo, wire};
@@ -47,56 +47,6 @@ pub(crate) struct CommitHead {
     pub(crate) deletes: u64,
 }
 
-/// A part of a commit, in the pieces that its payload is put together from.
-#[derive(Debug)]
-pub(crate) enum Part {
-    Rows(RowsPart),
-    Deletes(Vec<u8>),
-}
-
-/// See [`Part`]. The rows are kept decoded as well, so that `apply` need not decode them again.
-#[derive(Debug)]
-pub(crate) struct RowsPart {
-    /// Length and heads, encoded, up to the vectors.
-    front: Vec<u8>,
-    heads: Vec<RowHead>,
-    vectors: Vec<f32>,
-    metadata: Vec<u8>,
-    decoded: Vec<Arc<NodeMetadata>>,
-}
-
-impl Part {
-    /// The kind of its record.
-    pub(crate) fn kind(&self) -> u16 {
-        match self {
-            Part::Rows(_) => KIND_ROWS,
-            Part::Deletes(_) => KIND_DELETES,
-        }
-    }
-
-    /// The payload of its record, piece by piece.
-    pub(crate) fn pieces(&self) -> [&[u8]; 3] {
-        match self {
-            Part::Rows(rows) => [&rows.front, bytemuck::cast_slice(&rows.vectors), &rows.metadata],
-            Part::Deletes(ids) => [ids, &[], &[]],
-        }
-    }
-
-    /// What reading the record would give.
-    pub(crate) fn view(&self, dimension: usize) -> PartView<'_> {
-        match self {
-            Part::Rows(rows) => PartView::Rows(RowsView {
-                heads: Cow::Borrowed(&rows.heads),
-                vectors: bytemuck::cast_slice(&rows.vectors),
-                metadata: &rows.metadata,
-                decoded: &rows.decoded,
-                dimension,
-            }),
-            Part::Deletes(ids) => PartView::Deletes(ids),
-        }
-    }
-}
-
 /// A row on its way into a part.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewRow<'a> {
@@ -104,118 +54,99 @@ pub(crate) struct NewRow<'a> {
     pub(crate) vector: &'a [f32],
     /// Encoded.
     pub(crate) metadata: &'a [u8],
-    pub(crate) decoded: &'a Arc<NodeMetadata>,
 }
 
-/// Collects rows and deletes into parts.
+/// What one commit writes, cut into parts, not yet numbered. Rows stay where they are until they are
+/// copied into the log's buffer.
 #[derive(Debug)]
-pub(crate) struct PartsBuilder {
-    part_bytes: usize,
-    /// Rows still to come, if it was said: space is made for them at once.
-    expected: usize,
-    parts: Vec<Part>,
-    heads: Vec<RowHead>,
-    vectors: Vec<f32>,
-    metadata: Vec<u8>,
-    decoded: Vec<Arc<NodeMetadata>>,
-    rows: u64,
-    deletes: u64,
-    bytes: u64,
+pub(crate) struct Parts<'a> {
+    rows: Vec<NewRow<'a>>,
+    cuts: Vec<RowsCut>,
+    deletes: Vec<Vec<u8>>,
+    deleted: u64,
 }
 
-impl PartsBuilder {
-    /// Makes parts of about `part_bytes` out of `expected` rows.
-    pub(crate) fn new(part_bytes: usize, expected: usize) -> Self {
-        Self {
-            part_bytes,
-            expected,
-            parts: Vec::new(),
-            heads: Vec::new(),
-            vectors: Vec::new(),
-            metadata: Vec::new(),
-            decoded: Vec::new(),
-            rows: 0,
-            deletes: 0,
-            bytes: 0,
+/// The rows of one part.
+#[derive(Debug)]
+struct RowsCut {
+    rows: Range<usize>,
+    /// Length and heads, encoded, up to the vectors.
+    front: Vec<u8>,
+}
+
+impl<'a> Parts<'a> {
+    /// Cuts a write into parts of about `part_bytes`.
+    ///
+    /// # Errors
+    /// `TooLarge` if all of it takes more than `max_bytes`.
+    pub(crate) fn new(
+        rows: Vec<NewRow<'a>>,
+        deletes: &[NodeId],
+        part_bytes: usize,
+        max_bytes: u64,
+    ) -> Result<Self> {
+        let (mut cuts, mut start, mut bytes) = (Vec::new(), 0, 0);
+        for (at, row) in rows.iter().enumerate() {
+            bytes += row.bytes();
+            if bytes >= part_bytes || at + 1 == rows.len() {
+                cuts.push(RowsCut::new(&rows, start..at + 1)?);
+                (start, bytes) = (at + 1, 0);
+            }
         }
+        let ids_of_a_part = (part_bytes / size_of::<NodeId>()).max(1);
+        let encode = |ids: &[NodeId]| ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let parts = Self {
+            cuts,
+            deletes: deletes.chunks(ids_of_a_part).map(encode).collect(),
+            deleted: deletes.len() as u64,
+            rows,
+        };
+        let bytes: usize =
+            parts.payloads().map(|(_, pieces)| pieces.iter().map(|piece| piece.len()).sum::<usize>()).sum();
+        if bytes as u64 > max_bytes {
+            let message = format!(
+                "this batch takes {bytes} bytes in the log, and max_batch_bytes is {max_bytes}: split it, or raise the limit"
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(parts)
     }
 
-    /// Adds a row.
-    pub(crate) fn put(&mut self, row: NewRow<'_>) -> Result<()> {
-        if self.heads.is_empty() {
-            let rows = self.expected.min(self.part_bytes.div_ceil(row.vector.len() * 4));
-            self.vectors.reserve(rows * row.vector.len());
-            self.heads.reserve(rows);
-            self.decoded.reserve(rows);
-        }
-        self.heads.push(row.head);
-        self.vectors.extend_from_slice(row.vector);
-        self.metadata.extend_from_slice(row.metadata);
-        self.decoded.push(row.decoded.clone());
-        self.rows += 1;
-        self.expected = self.expected.saturating_sub(1);
-        let bytes = self.heads.len() * size_of::<RowHead>() + self.vectors.len() * 4 + self.metadata.len();
-        if bytes >= self.part_bytes { self.end_rows() } else { Ok(()) }
+    /// The kinds and payloads of the records, in order, each in the pieces that it is put together from.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = (u16, Vec<&[u8]>)> {
+        let deletes = self.deletes.iter().map(|ids| (KIND_DELETES, vec![&ids[..]]));
+        let rows = self.cuts.iter().map(|cut| (KIND_ROWS, cut.pieces(&self.rows[cut.rows.clone()])));
+        deletes.chain(rows)
     }
 
-    /// Adds ids to delete.
-    pub(crate) fn delete(&mut self, ids: &[NodeId]) {
-        for ids in ids.chunks((self.part_bytes / size_of::<NodeId>()).max(1)) {
-            let payload: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-            self.bytes += payload.len() as u64;
-            self.deletes += ids.len() as u64;
-            self.parts.push(Part::Deletes(payload));
-        }
+    /// The record that goes behind the parts.
+    pub(crate) fn head(&self, seqno: SeqNo, commit_time_us: u64) -> CommitHead {
+        let parts = (self.cuts.len() + self.deletes.len()) as u32;
+        CommitHead { seqno, commit_time_us, parts, rows: self.rows.len() as u64, deletes: self.deleted }
     }
+}
 
-    fn end_rows(&mut self) -> Result<()> {
-        if self.heads.is_empty() {
-            return Ok(());
-        }
-        let encoded = wire::encode(&self.heads)?;
+impl NewRow<'_> {
+    fn bytes(&self) -> usize {
+        size_of::<RowHead>() + self.vector.len() * 4 + self.metadata.len()
+    }
+}
+
+impl RowsCut {
+    fn new(all: &[NewRow<'_>], rows: Range<usize>) -> Result<Self> {
+        let heads: Vec<RowHead> = all[rows.clone()].iter().map(|row| row.head).collect();
+        let encoded = wire::encode(&heads)?;
         let mut front = Vec::with_capacity(encoded.len() + 8);
         front.extend_from_slice(&(encoded.len() as u32).to_le_bytes());
         front.extend_from_slice(&encoded);
         front.resize(front.len().next_multiple_of(4), 0);
-        let part = Part::Rows(RowsPart {
-            front,
-            heads: std::mem::take(&mut self.heads),
-            vectors: std::mem::take(&mut self.vectors),
-            metadata: std::mem::take(&mut self.metadata),
-            decoded: std::mem::take(&mut self.decoded),
-        });
-        self.bytes += part.pieces().iter().map(|piece| piece.len() as u64).sum::<u64>();
-        self.parts.push(part);
-        Ok(())
+        Ok(Self { rows, front })
     }
 
-    /// All parts of a commit of at most `max_bytes`.
-    pub(crate) fn finish(mut self, max_bytes: u64) -> Result<Parts> {
-        self.end_rows()?;
-        if self.bytes > max_bytes {
-            let message = format!(
-                "this batch takes {} bytes in the log, and max_batch_bytes is {max_bytes}: split it, or raise the limit",
-                self.bytes
-            );
-            return Err(Error::new(ErrorKind::TooLarge, message));
-        }
-        Ok(Parts { parts: self.parts, rows: self.rows, deletes: self.deletes })
-    }
-}
-
-/// The parts of one commit, not yet numbered.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) parts: Vec<Part>,
-    rows: u64,
-    deletes: u64,
-}
-
-impl Parts {
-    /// The record that goes behind the parts.
-    pub(crate) fn head(&self, seqno: SeqNo, commit_time_us: u64) -> CommitHead {
-        let parts = self.parts.len() as u32;
-        CommitHead { seqno, commit_time_us, parts, rows: self.rows, deletes: self.deletes }
+    fn pieces<'a>(&'a self, rows: &[NewRow<'a>]) -> Vec<&'a [u8]> {
+        let vectors = rows.iter().map(|row| bytemuck::cast_slice(row.vector));
+        let metadata = rows.iter().map(|row| row.metadata);
+        std::iter::once(&self.front[..]).chain(vectors).chain(metadata).collect()
     }
 }
 
@@ -231,7 +162,7 @@ pub(crate) enum PartView<'a> {
 /// The rows of a part, in place.
 #[derive(Debug)]
 pub(crate) struct RowsView<'a> {
-    heads: Cow<'a, [RowHead]>,
+    heads: Vec<RowHead>,
     vectors: &'a [u8],
     metadata: &'a [u8],
     /// The metadata of each row, if it is at hand.
@@ -303,7 +234,14 @@ impl<'a> RowsView<'a> {
                 "the metadata of a row record does not have the length that its heads say",
             ));
         }
-        Ok(Self { heads: Cow::Owned(heads), vectors, metadata, decoded: &[], dimension })
+        Ok(Self { heads, vectors, metadata, decoded: &[], dimension })
+    }
+
+    /// Takes the metadata of the rows, decoded already, off the front of `decoded`.
+    pub(crate) fn take_decoded(&mut self, decoded: &mut &'a [Arc<NodeMetadata>]) {
+        if let Some((own, rest)) = decoded.split_at_checked(self.heads.len()) {
+            (self.decoded, *decoded) = (own, rest);
+        }
     }
 
     /// Number of rows.

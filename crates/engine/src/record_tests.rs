@@ -22,15 +22,13 @@ fn rows() -> impl Strategy<Value = Rows> {
     proptest::collection::vec(row, 0..30)
 }
 
-fn build(rows: &Rows, deletes: &[NodeId]) -> Parts {
-    let mut builder = PartsBuilder::new(limits::BATCH_PART_BYTES, 0);
-    for (id, vector, metadata) in rows {
-        builder
-            .put(NewRow { head: head(*id, vector, metadata), vector, metadata, decoded: &Arc::default() })
-            .unwrap();
-    }
-    builder.delete(deletes);
-    builder.finish(u64::MAX).unwrap()
+fn build<'a>(rows: &'a Rows, deletes: &[NodeId]) -> Parts<'a> {
+    let rows = rows.iter().map(|(id, vector, metadata)| NewRow {
+        head: head(*id, vector, metadata),
+        vector,
+        metadata,
+    });
+    Parts::new(rows.collect(), deletes, limits::BATCH_PART_BYTES, u64::MAX).unwrap()
 }
 
 proptest! {
@@ -38,8 +36,8 @@ proptest! {
     fn parts_read_back_as_built(rows in rows(), deletes: Vec<u128>) {
         let parts = build(&rows, &deletes);
         let (mut read, mut dead) = (Rows::new(), Vec::new());
-        for part in &parts.parts {
-            match PartView::parse(part.kind(), &part.pieces().concat(), DIMENSION).unwrap().unwrap() {
+        for (kind, pieces) in parts.payloads() {
+            match PartView::parse(kind, &pieces.concat(), DIMENSION).unwrap().unwrap() {
                 PartView::Rows(view) => for row in view.iter() {
                     let vector = row.vector.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect();
                     read.push((row.head.id, vector, row.metadata.to_vec()));
@@ -60,11 +58,11 @@ proptest! {
 
     #[test]
     fn a_flipped_byte_is_read_without_panic(rows in rows(), at: usize, flip in 1u8..) {
-        for part in build(&rows, &[]).parts {
-            let mut bytes = part.pieces().concat();
+        for (kind, pieces) in build(&rows, &[]).payloads() {
+            let mut bytes = pieces.concat();
             let at = at % bytes.len();
             bytes[at] ^= flip;
-            if let Ok(Some(PartView::Rows(view))) = PartView::parse(part.kind(), &bytes, DIMENSION) {
+            if let Ok(Some(PartView::Rows(view))) = PartView::parse(kind, &bytes, DIMENSION) {
                 let _ = view.iter().count();
             }
         }
@@ -74,18 +72,16 @@ proptest! {
 #[test]
 fn a_large_batch_goes_in_parts_and_too_large_a_one_is_refused() {
     let vector = vec![0.5f32; 4096];
-    let decoded = Arc::default();
-    let row = |id| NewRow { head: head(id, &vector, b""), vector: &vector, metadata: b"", decoded: &decoded };
-    let mut builder = PartsBuilder::new(limits::BATCH_PART_BYTES, 0);
-    (0..200).for_each(|id| builder.put(row(id)).unwrap());
-    let parts = builder.finish(u64::MAX).unwrap();
+    let rows = || {
+        (0..200).map(|id| NewRow { head: head(id, &vector, b""), vector: &vector, metadata: b"" }).collect()
+    };
+    let parts = Parts::new(rows(), &[], limits::BATCH_PART_BYTES, u64::MAX).unwrap();
+    let payloads: Vec<_> = parts.payloads().map(|(_, pieces)| pieces.concat().len()).collect();
     assert!(
-        parts.parts.len() > 2
-            && parts.parts.iter().all(|part| part.pieces().concat().len() < limits::MAX_FRAME_PAYLOAD_BYTES)
+        payloads.len() > 2 && payloads.iter().all(|len| *len < limits::MAX_FRAME_PAYLOAD_BYTES),
+        "{payloads:?}"
     );
-    let mut builder = PartsBuilder::new(limits::BATCH_PART_BYTES, 0);
-    (0..200).for_each(|id| builder.put(row(id)).unwrap());
-    let error = builder.finish(1 << 20).unwrap_err();
+    let error = Parts::new(rows(), &[], limits::BATCH_PART_BYTES, 1 << 20).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(error.message().contains("max_batch_bytes"), "{error}");
 }

@@ -27,7 +27,16 @@ pub(crate) struct Commit<'a> {
     pub(crate) parts: Vec<PartView<'a>>,
 }
 
-impl Commit<'_> {
+impl<'a> Commit<'a> {
+    /// Gives the rows their metadata, decoded already, in order.
+    pub(crate) fn take_decoded(&mut self, mut decoded: &'a [Arc<NodeMetadata>]) {
+        for part in &mut self.parts {
+            if let PartView::Rows(rows) = part {
+                rows.take_decoded(&mut decoded);
+            }
+        }
+    }
+
     /// Checks that the parts are all there.
     fn check(&self) -> Result<()> {
         let (mut rows, mut deletes) = (0, 0);
@@ -138,7 +147,10 @@ impl Assembler {
 }
 
 /// Reads the parts of a commit.
-fn views<'a>(parts: impl Iterator<Item = (u16, &'a [u8])>, dimension: usize) -> Result<Vec<PartView<'a>>> {
+pub(crate) fn views<'a>(
+    parts: impl Iterator<Item = (u16, &'a [u8])>,
+    dimension: usize,
+) -> Result<Vec<PartView<'a>>> {
     parts
         .map(|(kind, payload)| {
             let unknown = || {

@@ -1,14 +1,16 @@
 //! From a prepared write to a commit: numbering, group commit, apply, publish.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use codegraph_vector_base::{Error, Lsn, Result, SeqNo, wire};
 use codegraph_vector_storage::wal::{Committed, GroupEnd, LogHooks, SyncNote, SyncPolicy, Ticket};
 
-use super::apply::{Commit, apply};
+use super::apply::{Commit, apply, views};
 use super::core::{Core, Writer};
 use super::ring::{Effects, Ring};
+use crate::node::NodeMetadata;
 use crate::options::Durability;
 use crate::record::{CommitHead, KIND_COMMIT, Parts};
 use crate::row_locks::RowGuard;
@@ -44,7 +46,10 @@ impl Assigned {
 #[derive(Debug)]
 pub(crate) struct Pending {
     head: CommitHead,
-    parts: Parts,
+    /// The kinds of its parts, and where their payloads lie in the group.
+    parts: Vec<(u16, Range<usize>)>,
+    /// The metadata of the rows that it puts, in order.
+    decoded: Vec<Arc<NodeMetadata>>,
     /// Held until the commit is visible; dropping it frees the rows.
     _guard: Option<RowGuard>,
 }
@@ -61,7 +66,7 @@ impl Core {
     /// Numbers a write and queues it, if `validate` finds no conflict in the recent commits.
     pub(crate) fn enqueue(
         &self,
-        parts: Parts,
+        parts: &Parts<'_>,
         effects: Arc<Effects>,
         guard: RowGuard,
         validate: impl FnOnce(&Ring) -> Result<()>,
@@ -74,13 +79,15 @@ impl Core {
             let commit_time_us = now_us.max(assigned.commit_time_us);
             let head = parts.head(seqno, commit_time_us);
             let encoded = wire::encode(&head)?;
-            for part in &parts.parts {
-                group.append(part.kind(), &part.pieces());
+            let decoded = effects.puts.iter().map(|(_, metadata)| metadata.clone()).collect();
+            let mut placed = Vec::new();
+            for (kind, pieces) in parts.payloads() {
+                placed.push((kind, group.append_placed(kind, &pieces)));
             }
             let lsn = group.append(KIND_COMMIT, &[&encoded]);
             (assigned.seqno, assigned.commit_time_us) = (seqno, commit_time_us);
             assigned.ring.push(seqno, effects);
-            Ok((Pending { head, parts, _guard: guard }, (seqno, lsn)))
+            Ok((Pending { head, parts: placed, decoded, _guard: guard }, (seqno, lsn)))
         })?;
         Ok(Enqueued { ticket, seqno, lsn })
     }
@@ -135,13 +142,14 @@ impl LogHooks<Assigned, Pending> for Core {
         }
     }
 
-    fn committed(&self, entries: Vec<Pending>, end: GroupEnd) -> Result<()> {
+    fn committed(&self, entries: Vec<Pending>, group: &[u8], end: GroupEnd) -> Result<()> {
         let writer = self.writer()?;
         let mut head = self.head.lock();
         let version = self.version.load_full();
         for pending in &entries {
-            let parts = pending.parts.parts.iter().map(|part| part.view(self.dimension)).collect();
-            let commit = Commit { head: pending.head, parts };
+            let parts = pending.parts.iter().map(|(kind, place)| (*kind, &group[place.clone()]));
+            let mut commit = Commit { head: pending.head, parts: views(parts, self.dimension)? };
+            commit.take_decoded(&pending.decoded);
             apply(&version, &mut head.totals, &commit)?;
         }
         if let Some(last) = entries.last() {

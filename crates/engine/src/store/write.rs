@@ -12,7 +12,7 @@ use super::ring::{Effects, Ring};
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
 use crate::node::{CodeNode, NodeMetadata, check_path};
-use crate::record::{NewRow, Parts, PartsBuilder, RowHead};
+use crate::record::{NewRow, Parts, RowHead};
 use crate::row_locks::RowGuard;
 use crate::version::Version;
 
@@ -251,22 +251,20 @@ impl Core {
         validate: impl FnOnce(&Ring) -> Result<()>,
     ) -> Result<Enqueued> {
         let (version, seqno) = self.read_point();
-        let parts = self.encode(&version, seqno, &rows, deletes)?;
-        let puts = rows.into_iter().map(|row| (row.id, row.metadata)).collect();
+        let parts = self.resolve_rows(&version, seqno, &rows, deletes)?;
+        let puts = rows.iter().map(|row| (row.id, row.metadata.clone())).collect();
         let effects = Effects { puts, deletes: deletes.to_vec() };
-        self.enqueue(parts, Arc::new(effects), guard, validate)
+        self.enqueue(&parts, Arc::new(effects), guard, validate)
     }
 
-    fn encode(
+    fn resolve_rows<'a>(
         &self,
         version: &Version,
         seqno: SeqNo,
-        rows: &[Prepared<'_>],
+        rows: &'a [Prepared<'_>],
         deletes: &[NodeId],
-    ) -> Result<Parts> {
-        let part_bytes = self.switches.batch_part_bytes.unwrap_or(limits::BATCH_PART_BYTES);
-        let mut builder = PartsBuilder::new(part_bytes, rows.len());
-        builder.delete(deletes);
+    ) -> Result<Parts<'a>> {
+        let mut resolved = Vec::with_capacity(rows.len());
         for row in rows {
             let head = RowHead {
                 id: row.id,
@@ -275,14 +273,10 @@ impl Core {
                 metadata_bytes: row.encoded.len() as u32,
                 checksum: RowChecksum::of(row.id, bytemuck::cast_slice(row.vector), &row.encoded),
             };
-            builder.put(NewRow {
-                head,
-                vector: row.vector,
-                metadata: &row.encoded,
-                decoded: &row.metadata,
-            })?;
+            resolved.push(NewRow { head, vector: row.vector, metadata: &row.encoded });
         }
-        builder.finish(self.settings.load().max_batch_bytes)
+        let part_bytes = self.switches.batch_part_bytes.unwrap_or(limits::BATCH_PART_BYTES);
+        Parts::new(resolved, deletes, part_bytes, self.settings.load().max_batch_bytes)
     }
 
     fn prepare_all<'a>(&self, nodes: &'a [CodeNode], path: Option<&str>) -> Result<Vec<Prepared<'a>>> {

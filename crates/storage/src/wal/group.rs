@@ -8,6 +8,8 @@
 //! | 8 | 8 | bytes of the frames that follow |
 //! | 16 | 8 | number of those frames |
 
+use std::ops::Range;
+
 use codegraph_vector_base::frame::{self, Check, Damage, Frame, Seal};
 use codegraph_vector_base::{Lsn, Result};
 
@@ -85,6 +87,18 @@ impl Group {
         frame::append(&mut self.bytes, &self.seal, lsn, kind, parts);
         self.records += 1;
         lsn
+    }
+
+    /// The same, but tells where in the group's bytes the payload lies.
+    pub fn append_placed(&mut self, kind: u16, parts: &[&[u8]]) -> Range<usize> {
+        let start = self.bytes.len() + frame::HEADER_BYTES;
+        self.append(kind, parts);
+        start..start + parts.iter().map(|part| part.len()).sum::<usize>()
+    }
+
+    /// The group's bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Where the group begins.

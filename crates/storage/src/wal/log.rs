@@ -49,7 +49,9 @@ pub trait LogHooks<S, E> {
 
     /// The group is in the log: apply and publish its entries, in order. An error says that the
     /// state in memory no longer follows the log; the log then takes no more.
-    fn committed(&self, entries: Vec<E>, end: GroupEnd) -> Result<()>;
+    ///
+    /// `group` is the group as it was written: records lie where [`Group::append_placed`] said.
+    fn committed(&self, entries: Vec<E>, group: &[u8], end: GroupEnd) -> Result<()>;
 
     /// The entries are not in the log, or it is unknown whether they are: forget them, and
     /// wind `state` back to before the first of them.
@@ -97,6 +99,14 @@ struct Queue<S, E> {
 }
 
 impl<S, E> Queue<S, E> {
+    /// Keeps the memory of a group for another, unless groups have become small again.
+    fn keep(&mut self, group: Group) {
+        let small = group.end().0 - group.start().0 < KEEP_BUFFER_BYTES;
+        if !(small && group.capacity() as u64 > KEEP_BUFFER_BYTES) {
+            self.spare = Some(group);
+        }
+    }
+
     /// Wakes a sleeper whose record is queued. One whose record is being applied already is left
     /// alone: leading would hold its acknowledgement up by a sync.
     fn ask_someone_to_lead(&mut self) {
@@ -222,14 +232,15 @@ impl<S, E> Log<S, E> {
         let turn = self.turn.lock();
         match written {
             Ok(end) => {
-                self.step_down(self.queue.lock(), group, count);
-                self.finish(entries, end, turn, hooks);
+                self.step_down(self.queue.lock(), count);
+                self.finish(entries, &group, end, turn, hooks);
             }
             Err(failure) => {
                 let queue = self.fail(entries, failure, hooks);
-                self.step_down(queue, group, count);
+                self.step_down(queue, count);
             }
         }
+        self.queue.lock().keep(group);
     }
 
     /// Waits a moment for as many commits as the last round had: without it, the commits that one
@@ -277,6 +288,7 @@ impl<S, E> Log<S, E> {
     fn finish(
         &self,
         entries: Vec<(E, Arc<Ticket>)>,
+        group: &Group,
         end: GroupEnd,
         mut turn: MutexGuard<'_, Option<Error>>,
         hooks: &dyn LogHooks<S, E>,
@@ -284,7 +296,7 @@ impl<S, E> Log<S, E> {
         self.counters.commits.fetch_add(entries.len() as u64, Ordering::Relaxed);
         let (entries, tickets): (Vec<E>, Vec<_>) = entries.into_iter().unzip();
         if turn.is_none() {
-            *turn = hooks.committed(entries, end).err();
+            *turn = hooks.committed(entries, group.bytes(), end).err();
         }
         let outcome = match &*turn {
             None => Ok(Committed { durable: end.synced >= end.lsn }),
@@ -331,12 +343,8 @@ impl<S, E> Log<S, E> {
         queue
     }
 
-    fn step_down(&self, mut queue: MutexGuard<'_, Queue<S, E>>, group: Group, count: usize) {
+    fn step_down(&self, mut queue: MutexGuard<'_, Queue<S, E>>, count: usize) {
         queue.company = (count + queue.entries.len()).max(1);
-        let small = group.end().0 - group.start().0 < KEEP_BUFFER_BYTES;
-        if !(small && group.capacity() as u64 > KEEP_BUFFER_BYTES) {
-            queue.spare = Some(group);
-        }
         queue.leading = false;
         queue.rounds += 1;
         self.idle.notify_all();

@@ -61,7 +61,7 @@ impl LogHooks<u64, u64> for Owner {
         self.policy
     }
 
-    fn committed(&self, entries: Vec<u64>, _: GroupEnd) -> Result<()> {
+    fn committed(&self, entries: Vec<u64>, _: &[u8], _: GroupEnd) -> Result<()> {
         if self.stumbles.swap(false, Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Corrupt, "stumbled"));
         }

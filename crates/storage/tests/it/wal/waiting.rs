@@ -63,8 +63,8 @@ impl LogHooks<u64, u64> for HeldUp {
         self.owner.policy
     }
 
-    fn committed(&self, entries: Vec<u64>, end: GroupEnd) -> Result<()> {
-        self.owner.committed(entries, end)
+    fn committed(&self, entries: Vec<u64>, group: &[u8], end: GroupEnd) -> Result<()> {
+        self.owner.committed(entries, group, end)
     }
 
     fn failed(&self, next: &mut u64, entries: Vec<u64>) {
