@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use codegraph_vector_base::{NodeId, RowChecksum, SeqNo};
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::RwLock;
 
 use crate::id_map::NodeIdMap;
 use crate::node::NodeMetadata;
@@ -100,7 +100,9 @@ struct Inner {
 
 impl Inner {
     fn rows(&self) -> usize {
-        self.full.len() * CHUNK_ROWS + self.open.rows.len()
+        // All but the last are full; the last is not where a flush has closed it early.
+        let closed = self.full.last().map_or(0, |last| (self.full.len() - 1) * CHUNK_ROWS + last.rows.len());
+        closed + self.open.rows.len()
     }
 
     fn chunk(&self, row: u32) -> (&Chunk, usize) {
@@ -197,10 +199,14 @@ impl Memtable {
         died.map(|row| (row.id, row.death())).collect()
     }
 
-    /// Everything, for reading chunk by chunk.
-    pub(crate) fn view(&self) -> View<'_> {
+    /// Visits every chunk of this moment; rows put later are in none of them. The open chunk comes
+    /// first, since reading it holds writers up; the full ones are read without.
+    pub(crate) fn each_chunk(&self, mut visit: impl FnMut(&Chunk)) {
         let inner = self.inner.read();
-        View { full: inner.full.clone(), inner }
+        let full = inner.full.clone();
+        visit(&inner.open);
+        drop(inner);
+        full.iter().for_each(|chunk| visit(chunk));
     }
 }
 
@@ -238,25 +244,6 @@ impl Inner {
         if self.open.rows.len() == CHUNK_ROWS {
             self.full.push(Arc::new(std::mem::take(&mut self.open)));
         }
-    }
-}
-
-/// A moment of a memtable. Rows put later are not in it; holding it holds writers up, so scans
-/// read the open chunk first and then [`View::into_full`].
-pub(crate) struct View<'a> {
-    full: Vec<Arc<Chunk>>,
-    inner: RwLockReadGuard<'a, Inner>,
-}
-
-impl View<'_> {
-    /// The chunk that is still being filled.
-    pub(crate) fn open(&self) -> &Chunk {
-        &self.inner.open
-    }
-
-    /// The full chunks, in order, without holding anyone up.
-    pub(crate) fn into_full(self) -> Vec<Arc<Chunk>> {
-        self.full
     }
 }
 

@@ -21,16 +21,13 @@ fn put(table: &Memtable, id: NodeId, seqno: u64, path: Option<&str>) {
 }
 
 fn seen(table: &Memtable, seqno: u64) -> BTreeMap<NodeId, u64> {
-    let view = table.view();
     let mut rows = BTreeMap::new();
-    let mut collect = |chunk: &Chunk| {
+    table.each_chunk(|chunk| {
         for (at, row) in chunk.rows.iter().enumerate().filter(|(_, row)| row.visible_at(SeqNo(seqno))) {
             assert_eq!(chunk.vector(at), [row.seqno.0 as f32, row.id as f32]);
             assert!(rows.insert(row.id, row.seqno.0).is_none(), "two versions of {} at once", row.id);
         }
-    };
-    collect(view.open());
-    view.into_full().iter().for_each(|chunk| collect(chunk));
+    });
     rows
 }
 
@@ -76,4 +73,14 @@ fn paths_list_what_a_reader_sees() {
     assert_eq!(ids("a.rs", 3), [2]);
     assert_eq!(ids("b.rs", 3), [1]);
     assert_eq!(ids("c.rs", 3), [] as [NodeId; 0]);
+}
+
+#[test]
+fn a_flush_changes_nothing_that_a_reader_counts_or_sees() {
+    let table = Memtable::new();
+    (0..300u128).for_each(|id| put(&table, id, id as u64 + 1, None));
+    let before = seen(&table, 300);
+    assert_eq!(table.rows(), 300);
+    assert_eq!(table.chunks().iter().map(|chunk| chunk.rows.len()).sum::<usize>(), 300);
+    assert_eq!((table.rows(), seen(&table, 300)), (300, before));
 }

@@ -6,7 +6,7 @@ use codegraph_vector_base::{Error, NodeId, Result, RowChecksum, RowOrdinal, SeqN
 
 use super::core::Core;
 use crate::filter::Filter;
-use crate::memtable::{Chunk, MemRow};
+use crate::memtable::MemRow;
 use crate::node::NodeMetadata;
 use crate::rows::{Candidates, RowColumns};
 use crate::segment::Segment;
@@ -119,13 +119,10 @@ impl Core {
         filter.check()?;
         let mut ids = Vec::new();
         for table in version.memtables() {
-            let mut collect = |chunk: &Chunk| {
+            table.each_chunk(|chunk| {
                 let matching = |row: &&MemRow| row.visible_at(seqno) && filter.matches(row.id, &row.metadata);
                 ids.extend(chunk.rows.iter().filter(matching).map(|row| row.id));
-            };
-            let view = table.view();
-            collect(view.open());
-            view.into_full().iter().for_each(|chunk| collect(chunk));
+            });
         }
         for segment in &version.segments {
             let candidates = segment.candidates(filter)?;

@@ -114,11 +114,7 @@ impl Core {
         let scan = ExactScan::new(self.metric, &request.vector);
         let mut top = TopK::new(request.limit);
         for table in version.memtables() {
-            let view = table.view();
-            scan_chunk(&scan, view.open(), seqno, request.filter.as_ref(), &mut top);
-            for chunk in view.into_full() {
-                scan_chunk(&scan, &chunk, seqno, request.filter.as_ref(), &mut top);
-            }
+            table.each_chunk(|chunk| scan_chunk(&scan, chunk, seqno, request.filter.as_ref(), &mut top));
         }
         for (at, segment) in version.segments.iter().enumerate() {
             let pass = SegmentPass { core: self, scan: &scan, segment, at: at as u32, seqno };

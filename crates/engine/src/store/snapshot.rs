@@ -8,7 +8,7 @@ use super::core::Handle;
 use super::rows::Row;
 use super::search::{SearchRequest, SearchResults};
 use crate::filter::Filter;
-use crate::memtable::{Chunk, MemRow};
+use crate::memtable::MemRow;
 use crate::node::{CodeNode, NodeMetadata};
 use crate::version::Version;
 
@@ -116,13 +116,10 @@ impl Snapshot {
         self.core.check_open()?;
         let mut recent = Vec::new();
         for table in self.version.memtables() {
-            let mut collect = |chunk: &Chunk| {
+            table.each_chunk(|chunk| {
                 let seen = |row: &&MemRow| row.visible_at(self.seqno);
                 recent.extend(chunk.rows.iter().filter(seen).map(|row| row.id));
-            };
-            let view = table.view();
-            collect(view.open());
-            view.into_full().iter().for_each(|chunk| collect(chunk));
+            });
         }
         recent.sort_unstable();
         let runs = self.version.segments.len();
