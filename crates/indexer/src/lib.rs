@@ -1,0 +1,21 @@
+//! Source code into nodes, nodes into embeddings, embeddings into a store.
+//!
+//! What always holds: a file is replaced in the store as a whole; what is in the store of a file is a
+//! function of its path, its bytes, the embedder and this crate's version, so an interrupted run that is
+//! run again ends where an undisturbed one does; nothing that a file holds makes a run fail.
+
+mod embed;
+mod index;
+mod language;
+mod node;
+mod parse;
+mod root;
+mod search;
+
+pub use embed::{Embedder, EmbedderSpec, NodeText};
+pub use index::{IndexOptions, IndexProgress, IndexSummary, Problem, index};
+pub use language::Language;
+pub use node::{NodeKind, ParsedFile, ParsedNode};
+pub use parse::parse;
+pub use root::root_of;
+pub use search::{SearchOptions, node_at, search_like, search_text};
