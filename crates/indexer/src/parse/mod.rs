@@ -18,7 +18,11 @@ mod rust;
 mod walk;
 
 #[cfg(test)]
+mod any_text_tests;
+#[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod limits_tests;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
