@@ -102,6 +102,11 @@ fn deep_parentheses_are_no_matter() {
         (Language::Go, format!("package a\nvar x = {parentheses}\nfunc b() {{}}")),
         (Language::Java, format!("class a {{ int x = {parentheses}; }} class b {{}}")),
         (Language::Python, format!("x = {parentheses}\ndef b(): pass")),
+        (Language::C, format!("int x = {parentheses}; int b(void) {{ return 0; }}")),
+        (Language::Cpp, format!("int x = {parentheses}; int b() {{ return 0; }}")),
+        (Language::JavaScript, format!("let x = {parentheses}; function b() {{}}")),
+        (Language::TypeScript, format!("let x = {parentheses}; function b() {{}}")),
+        (Language::Tsx, format!("let x = {parentheses}; function b() {{}}")),
     ];
     for (language, source) in sources {
         let file = parse_on_small_stack(&source, language);
@@ -117,6 +122,10 @@ fn what_nests_too_deeply_is_left_out_and_said() {
         (Language::Rust, nested("fn a(){", "", "}", 10_000) + "fn b(){}"),
         (Language::Java, nested("class a{", "", "}", 10_000) + "class b{}"),
         (Language::Python, indented("def a():\n", "pass", 1_000) + "\ndef b(): pass"),
+        (Language::Cpp, nested("namespace a {", "", "}", 10_000) + "int b() { return 0; }"),
+        (Language::JavaScript, nested("function a(){", "", "}", 10_000) + "function b(){}"),
+        (Language::TypeScript, nested("namespace a {", "", "}", 10_000) + "function b(){}"),
+        (Language::Tsx, nested("function a(){", "", "}", 10_000) + "function b(){}"),
     ];
     for (language, source) in sources {
         let file = parse_on_small_stack(&source, language);
