@@ -1,6 +1,9 @@
 //! The tokens of C and C++, as far as it takes to look at code without a grammar: words, `::`, and single bytes;
 //! comments, strings and `[[attributes]]` are left out.
 
+/// Longest `[[attribute]]`, in bytes, that is taken for one.
+const MAX_ATTRIBUTE_BYTES: usize = 256;
+
 /// A token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
@@ -68,7 +71,7 @@ impl<'a> Iterator for Tokens<'a> {
                     breaks += rest[..length].iter().filter(|byte| **byte == b'\n').count();
                     (length, false)
                 }
-                [b'[', b'[', ..] => (through(rest, b"]]"), false),
+                [b'[', b'[', ..] => (attribute_length(rest), false),
                 [quote @ (b'"' | b'\''), ..] => (string_length(rest, *quote), false),
                 [b':', b':', ..] => (2, true),
                 [byte, ..] if byte.is_ascii_whitespace() => (1, false),
@@ -94,10 +97,15 @@ fn line_length(text: &[u8]) -> usize {
     text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len())
 }
 
-/// The length through the first `end` after the two bytes that open it; those two if there is none.
+/// The length through the first `end` after the two bytes that open it.
 fn through(text: &[u8], end: &[u8; 2]) -> usize {
-    let found = text[2..].windows(2).position(|bytes| bytes == end);
-    found.map_or(if end == b"]]" { 2 } else { text.len() }, |at| at + 4)
+    text[2..].windows(2).position(|bytes| bytes == end).map_or(text.len(), |at| at + 4)
+}
+
+/// The length through `]]`; of the brackets that open it if that is far, for then it is none.
+fn attribute_length(text: &[u8]) -> usize {
+    let near = &text[..text.len().min(MAX_ATTRIBUTE_BYTES)];
+    near[2..].windows(2).position(|bytes| bytes == b"]]").map_or(2, |at| at + 4)
 }
 
 /// The length of a string; one that is not closed ends with its line, as an apostrophe in an `#error` does.

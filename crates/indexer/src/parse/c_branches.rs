@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use crate::c_tokens::Token;
 
-/// Longest branch, in bytes, that is taken for part of a statement by what it ends with, its braces being in order.
+/// Longest branch, in bytes, that is taken for part of a statement though its braces are in order.
 const MAX_PART_BYTES: usize = 512;
 
 /// The `#if`s that a place is in.
@@ -22,6 +22,8 @@ pub(super) struct Branches {
     /// Whether C is read, which has no use for what is there for C++.
     is_c: bool,
     open: Vec<Group>,
+    /// How many of them are in a branch for C++ alone.
+    of_cpp: usize,
     /// Braces open, less braces closed, in branches that stay.
     braces: i64,
     /// The lowest that it was since the current branch started.
@@ -45,20 +47,24 @@ struct Group {
     branch: usize,
     /// Whether it is there for C++ alone, in C.
     of_cpp: bool,
-    /// Whether all branches are whole statements, so far.
-    whole: bool,
+    /// Whether each branch closes what braces it opens, so far.
+    in_order: bool,
+    /// Whether a branch starts or ends within a statement, so far.
+    ragged: bool,
+    /// The longest branch so far, in bytes.
+    longest: usize,
     /// Whether the group starts where a statement may.
     from_start: bool,
 }
 
 impl Branches {
     pub(super) fn new(is_c: bool) -> Self {
-        Self { is_c, open: Vec::new(), braces: 0, lowest: 0, at_end: true }
+        Self { is_c, open: Vec::new(), of_cpp: 0, braces: 0, lowest: 0, at_end: true }
     }
 
     /// Whether it is in a branch that is not to be seen.
     pub(super) fn is_masked(&self) -> bool {
-        self.open.iter().any(|group| group.of_cpp)
+        self.of_cpp > 0
     }
 
     /// Takes in a token that is on no line of the preprocessor.
@@ -71,16 +77,23 @@ impl Branches {
             }
             _ => {}
         }
-        self.at_end = matches!(token.text, b"{" | b"}" | b";" | b":") || (token.breaks > 0 && is_capitals(token.text));
+        self.at_end =
+            matches!(token.text, b"{" | b"}" | b";" | b":") || (token.breaks > 0 && is_capitals(token.text));
     }
 
     /// Takes in a line of the preprocessor; `words` are what comes after its `#`.
-    pub(super) fn directive(&mut self, line: Range<usize>, words: &[Token<'_>], blanks: &mut Vec<Range<usize>>) {
+    pub(super) fn directive(
+        &mut self,
+        line: Range<usize>,
+        words: &[Token<'_>],
+        blanks: &mut Vec<Range<usize>>,
+    ) {
         let word = words.first().map_or(&b""[..], |word| word.text);
         let has = |text: &[u8]| words.iter().any(|word| word.text == text);
         match word {
             b"if" | b"ifdef" | b"ifndef" => {
                 let is_cpp = word != b"ifndef" && has(b"__cplusplus") && !has(b"!");
+                self.of_cpp += usize::from(self.is_c && is_cpp);
                 self.open.push(Group {
                     branch: line.end,
                     lines: vec![line],
@@ -89,7 +102,9 @@ impl Branches {
                     lowest_before: self.lowest,
                     after: None,
                     of_cpp: self.is_c && is_cpp,
-                    whole: true,
+                    in_order: true,
+                    ragged: false,
+                    longest: 0,
                     from_start: self.at_end,
                 });
                 self.lowest = self.braces;
@@ -97,7 +112,6 @@ impl Branches {
             b"else" | b"elif" | b"elifdef" | b"elifndef" => {
                 self.close_branch(line.start, blanks);
                 if let Some(group) = self.open.last_mut() {
-                    group.of_cpp = false;
                     group.branch = line.end;
                     group.lines.push(line);
                     self.braces = group.before;
@@ -110,7 +124,7 @@ impl Branches {
                 let Some(group) = self.open.pop() else { return };
                 self.braces = group.after.unwrap_or(self.braces);
                 self.lowest = group.lowest_before.min(self.braces);
-                if !group.whole {
+                if !group.in_order || (group.ragged && group.longest <= MAX_PART_BYTES) {
                     blanks.extend(group.lines);
                     blanks.push(line);
                     blanks.extend(group.others);
@@ -124,12 +138,14 @@ impl Branches {
         let Some(group) = self.open.last_mut() else { return };
         let branch = group.branch..end;
         if group.of_cpp {
+            self.of_cpp -= 1;
+            group.of_cpp = false;
             blanks.push(branch);
             return;
         }
-        let in_order = self.braces == group.before && self.lowest >= group.before;
-        let is_part = !self.at_end || !group.from_start;
-        group.whole &= in_order && !(is_part && branch.len() <= MAX_PART_BYTES);
+        group.in_order &= self.braces == group.before && self.lowest >= group.before;
+        group.ragged |= !self.at_end || !group.from_start;
+        group.longest = group.longest.max(branch.len());
         match group.after {
             None => group.after = Some(self.braces),
             Some(_) => group.others.push(branch),

@@ -4,7 +4,7 @@
 //! functions and classes is blanked out, byte by byte, so that all ranges stay what they are:
 //! - branches of an `#if` that are no whole statements (see [`c_branches`](super::c_branches));
 //! - macros in a definition's head, which are words in capitals where no such word can be: `class EXPORT Name {`,
-//!   `API void CALL name(`, `name(int) NOEXCEPT;`;
+//!   `API void CALL name(`, `name(int) NOEXCEPT;`, `typedef int (CALL *name)(int);`;
 //! - macros alone on a line where a declaration starts: `BEGIN_NAMESPACE`.
 //!
 //! A head is what stands between two of `;`, `{`, `}`, `:` and lines of the preprocessor.
@@ -20,15 +20,50 @@ const MAX_HEAD: usize = 64;
 
 /// Words that a declaration starts with, and that do not follow a type.
 const STARTS: [&[u8]; 26] = [
-    b"namespace", b"class", b"struct", b"union", b"enum", b"typedef", b"extern", b"static", b"template", b"using",
-    b"public", b"protected", b"private", b"virtual", b"explicit", b"friend", b"inline", b"void", b"int", b"char",
-    b"unsigned", b"long", b"bool", b"float", b"double", b"constexpr",
+    b"namespace",
+    b"class",
+    b"struct",
+    b"union",
+    b"enum",
+    b"typedef",
+    b"extern",
+    b"static",
+    b"template",
+    b"using",
+    b"public",
+    b"protected",
+    b"private",
+    b"virtual",
+    b"explicit",
+    b"friend",
+    b"inline",
+    b"void",
+    b"int",
+    b"char",
+    b"unsigned",
+    b"long",
+    b"bool",
+    b"float",
+    b"double",
+    b"constexpr",
 ];
 
 /// Words before a function's name that are not its type.
 const QUALIFIERS: [&[u8]; 14] = [
-    b"static", b"extern", b"inline", b"const", b"volatile", b"register", b"virtual", b"explicit", b"friend",
-    b"constexpr", b"typedef", b"template", b"__inline", b"__extension__",
+    b"static",
+    b"extern",
+    b"inline",
+    b"const",
+    b"volatile",
+    b"register",
+    b"virtual",
+    b"explicit",
+    b"friend",
+    b"constexpr",
+    b"typedef",
+    b"template",
+    b"__inline",
+    b"__extension__",
 ];
 
 /// Words that may follow a function's parameters.
@@ -54,6 +89,7 @@ pub(super) fn masked(source: &str, is_c: bool) -> Cow<'_, str> {
             mask.take(token);
         }
     }
+    mask.blanks.sort_by_key(|blank| blank.start);
     blanked(source, &mask.blanks)
 }
 
@@ -61,18 +97,20 @@ fn line_end(text: &[u8], from: usize) -> usize {
     text[from..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| from + at)
 }
 
-/// The text with spaces in the ranges, but for line breaks.
+/// The text with spaces in the ranges, which are in order of their starts, but for line breaks.
 fn blanked<'a>(source: &'a str, blanks: &[Range<usize>]) -> Cow<'a, str> {
     if blanks.is_empty() {
         return Cow::Borrowed(source);
     }
     let mut bytes = source.as_bytes().to_vec();
+    let mut done = 0;
     for blank in blanks {
-        for byte in &mut bytes[blank.clone()] {
+        for byte in &mut bytes[blank.start.max(done)..blank.end.max(done)] {
             if !matches!(byte, b'\n' | b'\r') {
                 *byte = b' ';
             }
         }
+        done = done.max(blank.end);
     }
     String::from_utf8(bytes).map_or(Cow::Borrowed(source), Cow::Owned)
 }
@@ -83,6 +121,8 @@ struct Item<'a> {
     token: Token<'a>,
     end: usize,
     is_group: bool,
+    /// The first two tokens between the parentheses.
+    inner: [Option<Token<'a>>; 2],
 }
 
 impl Item<'_> {
@@ -127,7 +167,13 @@ impl<'a> Mask<'a> {
                     group.end = token.end();
                 }
             }
-            _ if self.depth > 0 => {}
+            _ if self.depth > 0 => {
+                if let Some(group) = self.head.last_mut().filter(|last| last.is_group)
+                    && let Some(free) = group.inner.iter_mut().find(|inner| inner.is_none())
+                {
+                    *free = Some(token);
+                }
+            }
             b";" | b"{" | b"}" | b":" => self.close_head(token.text, Some(&token)),
             _ => self.push(token, false),
         }
@@ -135,7 +181,7 @@ impl<'a> Mask<'a> {
 
     fn push(&mut self, token: Token<'a>, is_group: bool) {
         if self.head.len() <= MAX_HEAD {
-            self.head.push(Item { token, end: token.end(), is_group });
+            self.head.push(Item { token, end: token.end(), is_group, inner: [None; 2] });
         }
     }
 
@@ -150,7 +196,10 @@ impl<'a> Mask<'a> {
                     self.after_class(rest);
                     self.function(rest);
                 }
-                b";" => self.function(rest),
+                b";" => {
+                    self.function_type(rest);
+                    self.function(rest);
+                }
                 _ => {}
             }
         }
@@ -195,6 +244,18 @@ impl<'a> Mask<'a> {
             }
             self.blanks.push(head[at].token.start..head[at + length - 1].end);
             at += length;
+        }
+    }
+
+    /// A macro in the parentheses of `typedef int (CALL *name)(int)`.
+    fn function_type(&mut self, head: &[Item<'_>]) {
+        let is_typedef = head.first().is_some_and(|first| first.text() == b"typedef");
+        let Some(group) = head.iter().find(|item| item.is_group).filter(|_| is_typedef) else { return };
+        if let [Some(first), Some(second)] = group.inner
+            && is_capitals(first.text)
+            && (second.is_word() || second.text == b"*")
+        {
+            self.blanks.push(first.start..first.end());
         }
     }
 
@@ -266,3 +327,7 @@ fn has_type(head: &[Item<'_>]) -> bool {
         angles == 0 && is_plain && !matches!(after, b"::" | b"<")
     })
 }
+
+#[cfg(test)]
+#[path = "c_mask_tests.rs"]
+mod tests;
