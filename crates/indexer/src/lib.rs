@@ -4,6 +4,7 @@
 //! function of its path, its bytes, the embedder and this crate's version, so an interrupted run that is
 //! run again ends where an undisturbed one does; nothing that a file holds makes a run fail.
 
+mod c_tokens;
 mod embed;
 mod index;
 mod language;

@@ -56,12 +56,12 @@ pub(super) fn grammar() -> Grammar {
     Grammar::new(tree_sitter_c::LANGUAGE.into(), &rules)
 }
 
-/// Comments are about what follows, but for those that point back, and mere lines of dashes.
+/// Comments are about what follows, but for those that point back, and mere lines of dashes or numbers.
 pub(super) fn comment(text: &str) -> Comment {
     let points_back = ["///<", "//!<", "/**<", "/*!<"].iter().any(|start| text.starts_with(start));
     if points_back {
         Comment::Remark
-    } else if text.contains(char::is_alphanumeric) {
+    } else if text.contains(char::is_alphabetic) {
         Comment::Next
     } else {
         Comment::Nothing

@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use tree_sitter::Node;
 
 use super::c;
-use super::cpp_misread::misread;
 use super::declarator::{Declared, declared};
 use super::grammar::{Around, Definition, Field, Found, Grammar, Role, Rules, no_docstring, wrapper};
 use crate::node::NodeKind;
@@ -74,9 +73,6 @@ fn in_class(around: &Around<'_, '_>) -> bool {
 }
 
 fn function<'a, 't>(node: Node<'t>, around: &Around<'a, 't>) -> Found<'a, 't> {
-    if let Some(found) = misread(node, around) {
-        return Found::Node(with_template(found, around));
-    }
     let Some(mut declared) = around.child(node, Field::Declarator).and_then(|it| declared(it, around)) else {
         return Found::Nothing;
     };
