@@ -90,7 +90,8 @@ impl<'a> Iterator for Tokens<'a> {
 /// A word's length; a number's, with the quotes that C++ and C23 allow between digits.
 fn word_length(text: &[u8]) -> usize {
     let quotes = text[0].is_ascii_digit();
-    text.iter().position(|&byte| !is_word_byte(byte) && !(quotes && byte == b'\'')).unwrap_or(text.len())
+    let goes_on = |byte| is_word_byte(byte) || (quotes && byte == b'\'');
+    text.iter().position(|&byte| !goes_on(byte)).unwrap_or(text.len())
 }
 
 fn line_length(text: &[u8]) -> usize {

@@ -103,3 +103,16 @@ fn c_does_without_what_is_there_for_cpp() {
     let not = "#ifndef __cplusplus\nint f(void);\n#endif\n#if !defined(__cplusplus)\nint g(void);\n#endif";
     assert_eq!(masked(not, true), not);
 }
+
+#[test]
+fn what_is_nested_or_never_closed_is_gone_through_once() {
+    const MANY: usize = 200_000;
+    for part in
+        ["#if A\n{\n", "#if A\n#else\n}\n", "#ifdef __cplusplus\n", "[[", "((", "{", "class A ", "X\n"]
+    {
+        let source = part.repeat(MANY);
+        assert_eq!(masked(&source, true).len(), source.len(), "{part}");
+    }
+    let closed = format!("{}{}", "#if A\n{\n#else\n".repeat(MANY), "#endif\n".repeat(MANY));
+    assert_eq!(left(&closed, true), "{", "all but the first branch of the outermost");
+}
