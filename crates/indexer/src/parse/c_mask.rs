@@ -49,7 +49,7 @@ const STARTS: [&[u8]; 26] = [
 ];
 
 /// Words before a function's name that are not its type.
-const QUALIFIERS: [&[u8]; 14] = [
+const QUALIFIERS: [&[u8]; 15] = [
     b"static",
     b"extern",
     b"inline",
@@ -63,6 +63,7 @@ const QUALIFIERS: [&[u8]; 14] = [
     b"typedef",
     b"template",
     b"__inline",
+    b"__inline__",
     b"__extension__",
 ];
 
@@ -271,13 +272,16 @@ impl<'a> Mask<'a> {
     }
 
     fn before_name(&mut self, head: &[Item<'_>]) {
-        let mut typed = has_type(head);
+        let mut typed = has_type(head, |_| true);
+        let plainly = has_type(head, |word| !word.starts_with(b"__"));
         for (at, item) in head.iter().enumerate() {
             let before = at.checked_sub(1).map_or(&b""[..], |before| head[before].text());
             let after = head.get(at + 1).map_or(&b""[..], Item::text);
             let is_part = matches!(before, b"::" | b"<" | b"," | b"struct" | b"union" | b"enum" | b"class")
                 || matches!(after, b"::" | b"<" | b">" | b"," | b"*" | b"&");
-            if !item.is_capitals() || is_part {
+            // Words of the compiler's, such as `__init`, may be types as well.
+            let is_own = plainly && item.is_name() && item.text().starts_with(b"__");
+            if is_part || !(item.is_capitals() || is_own) || QUALIFIERS.contains(&item.text()) {
                 continue;
             }
             if typed {
@@ -312,9 +316,9 @@ impl<'a> Mask<'a> {
     }
 }
 
-/// Whether there is a type before a function's name that is not in capitals. What is before `::` or `<` is a part
+/// Whether there is a type before a function's name that is not in capitals, and may be one. What is before `::` or `<` is a part
 /// of another name, what is between `<` and `>` as well.
-fn has_type(head: &[Item<'_>]) -> bool {
+fn has_type(head: &[Item<'_>], may_be: fn(&[u8]) -> bool) -> bool {
     let mut angles = 0;
     head.iter().enumerate().any(|(at, item)| {
         match item.text() {
@@ -324,6 +328,7 @@ fn has_type(head: &[Item<'_>]) -> bool {
         }
         let after = head.get(at + 1).map_or(&b""[..], Item::text);
         let is_plain = item.is_name() && !item.is_capitals() && !QUALIFIERS.contains(&item.text());
+        let is_plain = is_plain && may_be(item.text());
         angles == 0 && is_plain && !matches!(after, b"::" | b"<")
     })
 }
