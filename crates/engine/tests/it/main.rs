@@ -9,5 +9,6 @@ mod corruption_examine;
 mod crash_sim;
 mod found_by_review;
 mod oracle;
+mod properties;
 mod read_only;
 mod sample;
