@@ -244,6 +244,7 @@ fn a_closed_store_says_so_to_every_call() {
         ("snapshot.search", snapshot.search(&request).map(drop)),
         ("snapshot.count", snapshot.count(&everything).map(drop)),
         ("snapshot.iter", snapshot.iter().map(|_| ())),
+        ("snapshot.each_metadata", snapshot.each_metadata(&everything, &mut |_, _| Ok(()))),
     ]);
     for (name, outcome) in outcomes {
         let error = outcome.expect_err(name);
