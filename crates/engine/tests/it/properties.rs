@@ -98,19 +98,6 @@ fn names_values_and_numbers_have_limits() {
 }
 
 #[test]
-fn all_properties_at_their_largest_can_be_read_back() {
-    let sim = SimVfs::new(1);
-    let store = open(&sim).unwrap();
-    let value = |number: usize| format!("{number:02}").repeat(MAX_VALUE_BYTES / 2);
-    for number in 0..MAX_PROPERTIES {
-        store.set_property(&format!("p{number}"), Some(&value(number))).unwrap();
-    }
-    drop(store);
-    let store = reopen(&sim).unwrap();
-    assert!((0..MAX_PROPERTIES).all(|number| property(&store, &format!("p{number}")) == Some(value(number))));
-}
-
-#[test]
 fn a_reader_elsewhere_sees_properties_after_a_refresh_and_cannot_set_them() {
     let sim = SimVfs::new(1);
     let store = open(&sim).unwrap();
