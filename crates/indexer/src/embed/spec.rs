@@ -6,6 +6,7 @@ use std::str::FromStr;
 use codegraph_vector::{Error, PersistentVectorStore, Result};
 
 use super::Embedder;
+use super::lexical::LexicalEmbedder;
 
 /// Which embedder: `lexical`, `openai:URL,MODEL` or `model2vec:DIR`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,8 +43,10 @@ impl EmbedderSpec {
     /// # Errors
     /// Whatever is wrong with the model or the endpoint; `Unsupported` if it is not compiled in.
     pub fn open(&self, store: Option<&PersistentVectorStore>) -> Result<Box<dyn Embedder>> {
-        let _ = store;
-        Err(Error::invalid("no embedder yet"))
+        match self {
+            Self::Lexical => Ok(Box::new(LexicalEmbedder::open(store)?)),
+            Self::OpenAi { .. } | Self::Model2Vec { .. } => Err(Error::invalid("no embedder yet")),
+        }
     }
 }
 
