@@ -8,14 +8,28 @@
 //! A [`Grammar`](grammar::Grammar) says what the nodes of a language's syntax tree mean, one file a language;
 //! the [`walk`] over the tree is the same for all of them.
 
+mod c;
+mod cpp;
+mod cpp_misread;
+mod declarator;
+mod go;
 mod grammar;
 mod head;
+mod java;
+mod javascript;
+mod js_names;
 mod lead;
+mod python;
 mod rust;
+mod typescript;
 mod walk;
 
 #[cfg(test)]
+mod any_text_tests;
+#[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod limits_tests;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -39,13 +53,14 @@ pub fn parse(source: &str, language: Language) -> ParsedFile {
 
 /// As [`parse`], with at most `limit` of `clock` for the syntax tree.
 fn parse_within(source: &str, language: Language, limit: Duration, clock: &dyn Clock) -> ParsedFile {
+    let language = language.refine(source);
     let mut file =
         ParsedFile { language, docs: Vec::new(), nodes: Vec::new(), syntax_errors: 0, given_up: None };
-    let Some(grammar) = grammar_of(language) else { return file };
     if u32::try_from(source.len()).is_err() {
         file.given_up = Some("is too large to parse");
         return file;
     }
+    let grammar = grammar_of(language);
     match tree_of(source, grammar, limit, clock) {
         Some(tree) => walk::walk(source, &tree, grammar, &mut file),
         None => file.given_up = Some("takes too long to parse"),
@@ -76,10 +91,18 @@ fn tree_of(source: &str, grammar: &Grammar, limit: Duration, clock: &dyn Clock) 
 }
 
 /// How a language is read; made once.
-fn grammar_of(language: Language) -> Option<&'static Grammar> {
-    static RUST: OnceLock<Grammar> = OnceLock::new();
-    Some(match language {
-        Language::Rust => RUST.get_or_init(rust::grammar),
-        _ => return None,
-    })
+fn grammar_of(language: Language) -> &'static Grammar {
+    static GRAMMARS: [OnceLock<Grammar>; 9] = [const { OnceLock::new() }; 9];
+    let make = match language {
+        Language::C => c::grammar,
+        Language::Cpp => cpp::grammar,
+        Language::Go => go::grammar,
+        Language::Java => java::grammar,
+        Language::JavaScript => javascript::grammar,
+        Language::Python => python::grammar,
+        Language::Rust => rust::grammar,
+        Language::TypeScript => typescript::grammar,
+        Language::Tsx => typescript::grammar_with_jsx,
+    };
+    GRAMMARS[language as usize].get_or_init(make)
 }
