@@ -113,7 +113,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         }
         other => return Err(format!("{other} is not a benchmark").into()),
     }
-    print!("{report}");
+    if !report.is_empty() {
+        print!("{report}");
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! Documentation is blanked in the source itself, byte by byte, so that lines stay where they are and
 //! whatever reads the source afterwards, the pipeline too, cannot see any of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use codegraph_vector_indexer::{Language, NodeKind, NodeText, ParsedFile, ParsedNode, parse};
@@ -64,8 +64,8 @@ pub(crate) struct Documents {
     pub(crate) sources: Vec<Source>,
     pub(crate) documents: Vec<Document>,
     pub(crate) queries: Vec<Query>,
-    /// Questions that could be asked, of which `queries` are some.
-    pub(crate) candidates: usize,
+    /// Targets of all questions that could be asked, of which `queries` are some.
+    pub(crate) candidates: HashSet<usize>,
 }
 
 impl Documents {
@@ -84,7 +84,7 @@ impl Documents {
             blanked.push(source);
         }
         let mut queries = queries(&documents);
-        let candidates = queries.len();
+        let candidates = queries.iter().map(|query| query.target).collect();
         queries.truncate(MAX_QUERIES);
         queries.sort_by_key(|query| query.target);
         Self { sources: blanked, documents, queries, candidates }

@@ -26,6 +26,7 @@ pub(crate) fn write(corpora: &[Documents], path: &Path) -> Outcome<()> {
                 "body": document.body,
                 "doc_first_sentence": document.sentence,
                 "is_query": targets.contains(&id),
+                "is_candidate": corpus.candidates.contains(&id),
             });
             writeln!(out, "{line}")?;
         }

@@ -100,7 +100,7 @@ fn measure(folder: &Path, corpus: Corpus, options: &Options) -> Outcome<Comparis
         bytes as f64 / 1e6,
         documents.len(),
         corpus.queries.len(),
-        corpus.candidates,
+        corpus.candidates.len(),
         corpus.leaks(),
     );
     let spec = EmbedderSpec::Lexical;
