@@ -211,3 +211,7 @@ pub(crate) fn document(source: &Source, parsed: &ParsedFile, at: usize) -> Docum
         sentence: None,
     }
 }
+
+#[cfg(test)]
+#[path = "documents_tests.rs"]
+mod tests;
