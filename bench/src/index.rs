@@ -1,17 +1,18 @@
 //! Indexing: a whole run into a new store, what parsing and embedding take of it, the run after it that
 //! finds nothing changed, and what a run needs of memory.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
-use codegraph_vector::{OpenOptions, PersistentVectorStore};
-use codegraph_vector_indexer::{Embedder, EmbedderSpec, IndexOptions, IndexSummary, index, parse};
+use codegraph_vector_indexer::{Embedder, EmbedderSpec, IndexSummary, Texts, parse};
 
 use crate::memory::memory;
 use crate::report::{Goal, Report, median};
-use crate::retrieval::{Corpus, Outcome, Source, document};
+use crate::retrieval::{Corpus, Outcome, Source, index_into};
 
 const REPEATS: usize = 5;
 
@@ -27,15 +28,18 @@ const COPIES: usize = 4;
 /// What definitions begin with; the name after it is changed from copy to copy, so that no text is there twice.
 const KEYWORDS: [&str; 6] = ["def ", "class ", "fn ", "struct ", "func ", "function "];
 
-/// Writes the corpus so many times into a folder.
+/// Writes the corpus so many times into a folder, all of it a day old: what is just written has to be read again.
 fn write_trees(root: &Path, corpus: &Corpus, copies: usize) -> Outcome<()> {
+    let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
     for copy in 0..copies {
         for source in &corpus.sources {
             let path = root.join(format!("copy-{copy}")).join(&source.path);
             std::fs::create_dir_all(path.parent().unwrap_or(root))?;
             let renamed =
                 |text: String, keyword: &&str| text.replace(*keyword, &format!("{keyword}c{copy}_"));
-            std::fs::write(path, KEYWORDS.iter().fold(source.text.clone(), renamed))?;
+            let mut file = File::create(path)?;
+            file.write_all(KEYWORDS.iter().fold(source.text.clone(), renamed).as_bytes())?;
+            file.set_modified(yesterday)?;
         }
     }
     Ok(())
@@ -68,22 +72,17 @@ fn parse_one(source: &Source) -> usize {
 /// Parses a file and embeds what is in it.
 fn parse_and_embed(source: &Source, embedder: &dyn Embedder) -> Outcome<()> {
     let parsed = parse(&source.text, source.language);
-    let documents: Vec<_> = (0..parsed.nodes.len()).map(|at| document(source, &parsed, at)).collect();
-    for batch in documents.chunks(embedder.batch().max(1)) {
-        let texts: Vec<_> = batch.iter().map(|document| document.text()).collect();
-        std::hint::black_box(embedder.embed_nodes(&texts)?);
+    let texts = Texts::new(&source.text, &parsed);
+    let texts: Vec<_> = (0..parsed.nodes.len()).map(|at| texts.node(at)).collect();
+    for batch in texts.chunks(embedder.batch().max(1)) {
+        std::hint::black_box(embedder.embed_nodes(batch)?);
     }
     Ok(())
 }
 
-/// A run of the indexer with the default embedder, into a store that is made if it is not there.
+/// A run with the default embedder, from opening the store to closing it.
 fn run_index(store: &Path, root: &Path) -> Outcome<IndexSummary> {
-    let spec = EmbedderSpec::default();
-    let embedder = spec.open(None)?;
-    let options = OpenOptions { dimension: Some(embedder.dimension()), ..OpenOptions::default() };
-    let store = PersistentVectorStore::open(store, options)?;
-    let embedder = spec.open(Some(&store))?;
-    let summary = index(&store, root, &*embedder, &IndexOptions::default(), &mut |_| ())?;
+    let (store, summary) = index_into(store, &EmbedderSpec::default(), root)?;
     store.close()?;
     Ok(summary)
 }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use codegraph_vector_indexer::{Language, NodeKind, NodeText, ParsedFile, ParsedNode, parse};
+use codegraph_vector_indexer::{Language, NodeKind, NodeText, ParsedFile, ParsedNode, Texts, parse};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::corpus::Source;
@@ -73,13 +73,23 @@ impl Documents {
         let (mut blanked, mut documents) = (Vec::new(), Vec::new());
         for source in sources {
             let parsed = parse(&source.text, source.language);
-            let sentences = sentences(&source.text, &parsed);
+            let sentences = sentences(&source.text, parsed.clone());
             let source = blank_all(source, parsed);
             let parsed = parse(&source.text, source.language);
+            let texts = Texts::new(&source.text, &parsed);
             for (at, node) in parsed.nodes.iter().enumerate().filter(|(_, n)| n.kind != NodeKind::Module) {
-                let mut document = document(&source, &parsed, at);
-                document.sentence = sentences.get(&(node.span.start, node.kind)).cloned();
-                documents.push(document);
+                let NodeText { kind, name, qualified_name, signature, body, .. } = texts.node(at);
+                documents.push(Document {
+                    path: source.path.clone(),
+                    language: source.language,
+                    kind,
+                    name: name.to_owned(),
+                    qualified_name: qualified_name.to_owned(),
+                    start_line: node.start_line,
+                    signature: signature.to_owned(),
+                    body,
+                    sentence: sentences.get(&(node.span.start, node.kind)).cloned(),
+                });
             }
             blanked.push(source);
         }
@@ -119,29 +129,19 @@ fn queries(documents: &[Document]) -> Vec<Query> {
     drawn.into_iter().map(|(_, query)| query).collect()
 }
 
-/// First sentences of the documentation, by where the definition starts.
-fn sentences(text: &str, parsed: &ParsedFile) -> HashMap<(usize, NodeKind), String> {
-    let of = |node: &ParsedNode| {
-        let docstrings = parsed.language == Language::Python;
-        let docs = node.docs.iter().filter(|docs| !docstrings || node.span.contains(&docs.start));
-        let docs: Vec<String> =
-            docs.map(|docs| without_marks(&text[docs.clone()], parsed.language)).collect();
-        first_sentence(&docs.join("\n")).map(|sentence| ((node.span.start, node.kind), sentence))
-    };
-    parsed.nodes.iter().filter_map(of).collect()
-}
-
-/// Documentation without what marks it as such.
-fn without_marks(docs: &str, language: Language) -> String {
-    if language == Language::Python {
-        let docs = docs.trim().trim_start_matches(|c: char| c.is_ascii_alphabetic());
-        return docs.trim_matches(['"', '\'']).to_owned();
+/// First sentences of the documentation, by where the definition starts. Of Python, that is the docstring:
+/// a comment before a definition is often about something else.
+fn sentences(text: &str, mut parsed: ParsedFile) -> HashMap<(usize, NodeKind), String> {
+    if parsed.language == Language::Python {
+        for node in &mut parsed.nodes {
+            node.docs.retain(|docs| node.span.contains(&docs.start));
+        }
     }
-    let line = |line: &str| {
-        let line = line.trim().trim_start_matches(['/', '*', '!']);
-        line.strip_suffix("*/").unwrap_or(line).to_owned()
+    let texts = Texts::new(text, &parsed);
+    let of = |(at, node): (usize, &ParsedNode)| {
+        first_sentence(&texts.node(at).docs).map(|sentence| ((node.span.start, node.kind), sentence))
     };
-    docs.lines().map(line).collect::<Vec<_>>().join("\n")
+    parsed.nodes.iter().enumerate().filter_map(of).collect()
 }
 
 /// The source with all documentation blanked.
@@ -183,32 +183,6 @@ fn keep_a_statement(bytes: &mut [u8], node: &ParsedNode) {
         let place = &mut bytes[docstring.clone()];
         let statement: &[u8] = if place.len() < 4 { b"0" } else { b"pass" };
         place[..statement.len()].copy_from_slice(statement);
-    }
-}
-
-/// What is known of a definition.
-pub(crate) fn document(source: &Source, parsed: &ParsedFile, at: usize) -> Document {
-    let node = &parsed.nodes[at];
-    let signature_end = if node.body.is_empty() { node.span.end } else { node.body.start };
-    let mut body = String::new();
-    let mut from = node.body.start;
-    for nested in parsed.nodes.iter().filter(|nested| nested.parent == Some(at)) {
-        if nested.body.start >= from && nested.body.end <= node.body.end {
-            body.push_str(&source.text[from..nested.body.start]);
-            from = nested.body.end;
-        }
-    }
-    body.push_str(&source.text[from..node.body.end]);
-    Document {
-        path: source.path.clone(),
-        language: source.language,
-        kind: node.kind,
-        name: node.name.clone(),
-        qualified_name: node.qualified_name.clone(),
-        start_line: node.start_line,
-        signature: source.text[node.span.start..signature_end].trim_end().to_owned(),
-        body,
-        sentence: None,
     }
 }
 

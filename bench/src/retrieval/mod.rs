@@ -15,7 +15,7 @@ mod sentence;
 mod systems;
 
 pub(crate) use corpus::{Corpus, Source};
-pub(crate) use documents::document;
+pub(crate) use systems::index_into;
 
 use std::path::{Path, PathBuf};
 

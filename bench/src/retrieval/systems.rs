@@ -6,7 +6,7 @@ use std::path::Path;
 use codegraph_vector::{Filter, OpenOptions, PersistentVectorStore, Snapshot};
 use codegraph_vector_ann::{ExactScan, Metric, RowBlock, Rows, TopK, norm};
 use codegraph_vector_indexer::{
-    Embedder, EmbedderSpec, IndexOptions, NodeKind, SearchOptions, index, search_text,
+    Embedder, EmbedderSpec, IndexOptions, IndexSummary, NodeKind, SearchOptions, index, search_text,
 };
 
 use super::Outcome;
@@ -95,6 +95,24 @@ impl System for Embedded<'_> {
     }
 }
 
+/// A run of the indexer over a folder, into a store that is made if it is not there.
+pub(crate) fn index_into(
+    store: &Path,
+    spec: &EmbedderSpec,
+    root: &Path,
+) -> Outcome<(PersistentVectorStore, IndexSummary)> {
+    let embedder = spec.open(None)?;
+    let options = OpenOptions {
+        dimension: Some(embedder.dimension()),
+        embedder: Some(embedder.id()),
+        ..OpenOptions::default()
+    };
+    let store = PersistentVectorStore::open(store, options)?;
+    let embedder = spec.open(Some(&store))?;
+    let summary = index(&store, root, &*embedder, &IndexOptions::default(), &mut |_| ())?;
+    Ok((store, summary))
+}
+
 /// A store that was made of the corpus as a user makes one.
 pub(crate) struct Indexed {
     store: PersistentVectorStore,
@@ -110,10 +128,7 @@ impl Indexed {
             std::fs::create_dir_all(path.parent().unwrap_or(&root))?;
             std::fs::write(path, &source.text)?;
         }
-        let embedder = spec.open(None)?;
-        let options = OpenOptions { dimension: Some(embedder.dimension()), ..OpenOptions::default() };
-        let store = PersistentVectorStore::open(folder.join("store"), options)?;
-        let summary = index(&store, &root, &*embedder, &IndexOptions::default(), &mut |_| ())?;
+        let (store, summary) = index_into(&folder.join("store"), spec, &root)?;
         if summary.nodes < corpus.documents.len() as u64 {
             let missing = corpus.documents.len() as u64 - summary.nodes;
             return Err(format!("{missing} documents are not in the store: {:?}", summary.problems).into());
