@@ -35,6 +35,8 @@ pub(super) enum Role {
     Into,
     /// It passes it by: nothing in it can be a definition or documents one. The role of all mere tokens.
     Skip,
+    /// As `Skip`, unless it holds syntax errors: then anything may be in it.
+    Whole,
     /// It is a comment.
     Comment,
     /// It may stand between a definition and the comments before it, as an attribute or annotation does.
@@ -227,4 +229,28 @@ pub(super) fn no_docstring(_: Node<'_>, _: &str) -> Option<Range<usize>> {
 /// For nodes that are nothing but wrapped around a definition.
 pub(super) fn wrapper<'a, 't>(_: Node<'t>, _: &Around<'a, 't>) -> Found<'a, 't> {
     Found::Wrapper
+}
+
+/// The first child that is of none of the kinds in `passed`. Children of the kinds in `opened` are looked into
+/// instead. The node itself if there is none.
+pub(super) fn first_child_but<'t>(passed: &[&str], opened: &[&str], node: Node<'t>) -> Node<'t> {
+    let mut cursor = node.walk();
+    let mut more = cursor.goto_first_child();
+    while more {
+        let child = cursor.node();
+        let kind = child.kind();
+        if opened.contains(&kind) && cursor.goto_first_child() {
+            continue;
+        }
+        if !passed.contains(&kind) && !opened.contains(&kind) {
+            return child;
+        }
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                more = false;
+                break;
+            }
+        }
+    }
+    node
 }

@@ -8,9 +8,12 @@
 //! A [`Grammar`](grammar::Grammar) says what the nodes of a language's syntax tree mean, one file a language;
 //! the [`walk`] over the tree is the same for all of them.
 
+mod go;
 mod grammar;
 mod head;
+mod java;
 mod lead;
+mod python;
 mod rust;
 mod walk;
 
@@ -77,8 +80,14 @@ fn tree_of(source: &str, grammar: &Grammar, limit: Duration, clock: &dyn Clock) 
 
 /// How a language is read; made once.
 fn grammar_of(language: Language) -> Option<&'static Grammar> {
+    static GO: OnceLock<Grammar> = OnceLock::new();
+    static JAVA: OnceLock<Grammar> = OnceLock::new();
+    static PYTHON: OnceLock<Grammar> = OnceLock::new();
     static RUST: OnceLock<Grammar> = OnceLock::new();
     Some(match language {
+        Language::Go => GO.get_or_init(go::grammar),
+        Language::Java => JAVA.get_or_init(java::grammar),
+        Language::Python => PYTHON.get_or_init(python::grammar),
         Language::Rust => RUST.get_or_init(rust::grammar),
         _ => return None,
     })

@@ -88,6 +88,7 @@ impl<'t> Walk<'_, 't> {
         match self.grammar.role(node.kind_id()) {
             Role::Into => node.end_byte() - node.start_byte() >= self.grammar.shortest,
             Role::Skip => false,
+            Role::Whole => node.has_error(),
             Role::Comment => {
                 self.comment(node);
                 false
