@@ -82,6 +82,9 @@ pub(super) struct Definition<'a, 't> {
     pub(super) body: Range<usize>,
     /// Documentation within it.
     pub(super) docstring: Option<Range<usize>>,
+    /// The node in it that is the same definition once more, and not to be looked at again: the function of
+    /// `const f = function g() {}`.
+    pub(super) itself: Option<Node<'t>>,
 }
 
 impl<'a, 't> Definition<'a, 't> {
@@ -100,6 +103,7 @@ impl<'a, 't> Definition<'a, 't> {
             last: node,
             body: node.end_byte()..node.end_byte(),
             docstring: None,
+            itself: None,
         }
     }
 
@@ -177,14 +181,49 @@ pub(super) enum Field {
     Left,
     /// `declarator`
     Declarator,
+    /// `key`
+    Key,
+    /// `right`
+    Right,
+    /// `property`
+    Property,
+    /// `object`
+    Object,
+    /// `index`
+    Index,
+    /// `function`
+    Function,
+    /// `arguments`
+    Arguments,
+    /// `scope`
+    Scope,
+    /// `parameters`
+    Parameters,
 }
 
 impl Field {
-    const ALL: [&'static str; 7] = ["name", "body", "type", "value", "receiver", "left", "declarator"];
+    const ALL: [&'static str; 16] = [
+        "name",
+        "body",
+        "type",
+        "value",
+        "receiver",
+        "left",
+        "declarator",
+        "key",
+        "right",
+        "property",
+        "object",
+        "index",
+        "function",
+        "arguments",
+        "scope",
+        "parameters",
+    ];
 }
 
 /// A language's own part of a [`Grammar`].
-pub(super) struct Rules {
+pub(super) struct Rules<'r> {
     /// See [`Grammar`].
     pub(super) separator: &'static str,
     /// See [`Grammar`].
@@ -194,12 +233,12 @@ pub(super) struct Rules {
     /// See [`Grammar`].
     pub(super) docstring: for<'t> fn(Node<'t>, &str) -> Option<Range<usize>>,
     /// Roles by the names of kinds; a kind is to be there once.
-    pub(super) roles: &'static [(&'static str, Role)],
+    pub(super) roles: &'r [(&'static str, Role)],
 }
 
 impl Grammar {
     /// Looks the names up that the rules hold.
-    pub(super) fn new(language: tree_sitter::Language, rules: &Rules) -> Self {
+    pub(super) fn new(language: tree_sitter::Language, rules: &Rules<'_>) -> Self {
         // A kind can have more than one number, so that each number is asked for its name.
         let kinds = u16::try_from(language.node_kind_count()).unwrap_or(u16::MAX);
         let role = |kind: u16| match language.node_kind_for_id(kind) {
