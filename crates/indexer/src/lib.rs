@@ -24,3 +24,4 @@ pub use node::{NodeKind, ParsedFile, ParsedNode};
 pub use parse::parse;
 pub use root::root_of;
 pub use search::{SearchOptions, node_at, search_like, search_text};
+pub use text::Texts;
