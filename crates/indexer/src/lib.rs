@@ -11,6 +11,7 @@ mod node;
 mod parse;
 mod root;
 mod search;
+mod text;
 
 pub use embed::{Embedder, EmbedderSpec, NodeText};
 pub use index::{IndexOptions, IndexProgress, IndexSummary, Problem, index};
