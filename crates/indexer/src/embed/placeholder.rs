@@ -1,4 +1,4 @@
-//! Stands in for `lexical` and `NodeText::render`, which are written elsewhere. Not to be merged.
+//! Stands in for `lexical`, which is written elsewhere. Not to be merged.
 
 use codegraph_vector::{EmbedderId, Error, PersistentVectorStore, Result};
 
@@ -36,13 +36,5 @@ impl Embedder for LexicalEmbedder {
 
     fn embed_query(&self, _: &str) -> Result<Vec<f32>> {
         match *self {}
-    }
-}
-
-impl NodeText<'_> {
-    /// The node as one text.
-    pub(crate) fn render(&self, max_chars: usize) -> String {
-        let text = format!("{}\n{}\n{}\n{}", self.qualified_name, self.docs, self.signature, self.body);
-        text.chars().take(max_chars).collect()
     }
 }
