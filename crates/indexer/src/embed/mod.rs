@@ -1,6 +1,8 @@
 //! Embedders: what makes a vector of a node's text, or of a question.
 
 mod lexical;
+mod model2vec;
+mod openai;
 mod spec;
 
 pub(crate) use lexical::CorpusStatistics;
