@@ -11,6 +11,8 @@ mod node;
 mod parse;
 mod root;
 mod search;
+mod snippet;
+mod words;
 
 pub use embed::{Embedder, EmbedderSpec, NodeText};
 pub use index::{IndexOptions, IndexProgress, IndexSummary, Problem, index};
@@ -18,4 +20,6 @@ pub use language::Language;
 pub use node::{NodeKind, ParsedFile, ParsedNode};
 pub use parse::parse;
 pub use root::root_of;
-pub use search::{SearchOptions, node_at, search_like, search_text};
+pub use search::{SearchOptions, node_at, qualified_name, search_like, search_text};
+pub use snippet::{Snippet, SnippetLine, printable, snippet};
+pub use words::terms;
