@@ -12,6 +12,7 @@ mod formats;
 mod import;
 mod location;
 mod output;
+mod workspace;
 
 use std::process::ExitCode;
 
