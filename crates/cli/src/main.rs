@@ -11,6 +11,7 @@ mod files;
 mod formats;
 mod import;
 mod location;
+mod mcp;
 mod output;
 mod workspace;
 

@@ -11,6 +11,7 @@ mod node;
 mod parse;
 mod root;
 mod search;
+mod source;
 
 pub use embed::{Embedder, EmbedderSpec, NodeText};
 pub use index::{IndexOptions, IndexProgress, IndexSummary, Problem, index};
@@ -19,3 +20,4 @@ pub use node::{NodeKind, ParsedFile, ParsedNode};
 pub use parse::parse;
 pub use root::root_of;
 pub use search::{SearchOptions, node_at, search_like, search_text};
+pub use source::{Source, files, source};
