@@ -6,7 +6,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use codegraph_vector::{EmbedderId, Metric, NodeId, parse_node_id};
 
-use crate::commands::{delete, export, flush, get, import, merge, query, stats, verify};
+use crate::commands::{delete, export, flush, get, import, mcp, merge, query, stats, verify};
 
 /// The persistent vector store for code graphs.
 #[derive(Debug, Parser)]
@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Flush(flush::FlushArgs),
     Merge(merge::MergeArgs),
+    Mcp(mcp::McpArgs),
 }
 
 /// A path as it is. An empty one, which a variable that was emptied gives, is for the command to judge.

@@ -5,6 +5,7 @@ pub(crate) mod export;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod import;
+pub(crate) mod mcp;
 pub(crate) mod merge;
 pub(crate) mod query;
 pub(crate) mod stats;
@@ -26,5 +27,6 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(globals, args),
         Command::Flush(args) => flush::run(globals, args),
         Command::Merge(args) => merge::run(globals, args),
+        Command::Mcp(args) => mcp::run(globals, args),
     }
 }

@@ -11,7 +11,9 @@ mod files;
 mod formats;
 mod import;
 mod location;
+mod mcp;
 mod output;
+mod workspace;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,7 @@ mod parse;
 mod root;
 mod search;
 mod snippet;
+mod source;
 mod words;
 
 pub use embed::{Embedder, EmbedderSpec, NodeText};
@@ -23,3 +24,4 @@ pub use root::root_of;
 pub use search::{SearchOptions, node_at, qualified_name, search_like, search_text};
 pub use snippet::{Snippet, SnippetLine, printable, snippet};
 pub use words::terms;
+pub use source::{Source, files, source};

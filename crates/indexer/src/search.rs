@@ -100,7 +100,7 @@ pub fn qualified_name(metadata: &NodeMetadata) -> Option<&str> {
 }
 
 /// An attribute as filters name it.
-fn attribute(name: &str) -> String {
+pub(crate) fn attribute(name: &str) -> String {
     format!("attributes.{name}")
 }
 

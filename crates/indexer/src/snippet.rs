@@ -3,17 +3,14 @@
 //! What always holds: lines are shown only if the file is what it was when it was indexed; what a
 //! file holds cannot do anything to a terminal; memory is bounded by the file that was indexed.
 
-#![allow(clippy::disallowed_methods)] // The user's own sources, which are no store's files.
-
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use codegraph_vector::{AttributeValue, Error, NodeMetadata, Result, Snapshot};
+use codegraph_vector::{AttributeValue, NodeMetadata, Result, Snapshot};
 
 use crate::search::{FILE_HASH, file_node};
+use crate::source::read_within;
 use crate::words::Finder;
 
 /// Most characters of a line that are shown.
@@ -46,7 +43,7 @@ pub struct SnippetLine {
 }
 
 /// The lines of a node that have most of the terms, at most `max_lines`, the first line of the definition
-/// always; without terms, its first lines. `None` if the file is gone.
+/// always; without terms, its first lines. `None` if the file is gone, or is none that may be read.
 ///
 /// # Errors
 /// `Io` or `ReadOnly` if the file cannot be read; whatever the store fails with.
@@ -58,13 +55,11 @@ pub fn snippet(
     max_lines: usize,
 ) -> Result<Option<Snippet>> {
     let Some(path) = &metadata.path else { return Ok(None) };
-    let file = file_node(snapshot, path)?.map(|(_, file)| file);
-    let full_path = root.join(path);
-    let text = match read(&full_path) {
-        Ok(Some(bytes)) if file.is_some_and(|file| is_of(&bytes, &file)) => String::from_utf8(bytes).ok(),
-        Ok(_) => None,
-        Err(cause) if is_gone(&cause) => return Ok(None),
-        Err(cause) => return Err(Error::io("read", &full_path, cause)),
+    let Some(bytes) = read_within(root, path)? else { return Ok(None) };
+    let file = file_node(snapshot, path)?;
+    let text = match file {
+        Some((_, file)) if is_of(&bytes, &file) => String::from_utf8(bytes).ok(),
+        _ => None,
     };
     Ok(Some(match text {
         Some(text) => Snippet { lines: choose(&text, metadata, terms, max_lines), changed: false },
@@ -72,22 +67,8 @@ pub fn snippet(
     }))
 }
 
-fn is_gone(cause: &io::Error) -> bool {
-    matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// A file's bytes; `None` for what is no file, such as a pipe that would never end.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    if !path.metadata()?.is_file() {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
 /// Whether these are the bytes that were indexed.
-fn is_of(bytes: &[u8], file: &NodeMetadata) -> bool {
+pub(crate) fn is_of(bytes: &[u8], file: &NodeMetadata) -> bool {
     let hash = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes));
     file.attributes.get(FILE_HASH) == Some(&AttributeValue::Text(hash))
 }
@@ -117,7 +98,7 @@ fn choose(text: &str, metadata: &NodeMetadata, terms: &[String], max_lines: usiz
 }
 
 /// The first of the lines directly before a definition that are comments or attributes.
-fn comment_start(lines: &[&str], first: usize, language: Option<&str>) -> usize {
+pub(crate) fn comment_start(lines: &[&str], first: usize, language: Option<&str>) -> usize {
     let has_hash_comments = matches!(language, Some("python" | "rust"));
     let belongs = |line: &&str| {
         let line = line.trim_start();

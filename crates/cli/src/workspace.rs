@@ -1,0 +1,70 @@
+//! The store of a folder of code, opened to be searched or to be indexed.
+
+use std::path::{Path, PathBuf};
+
+use codegraph_vector::{ErrorKind, OpenOptions, PersistentVectorStore, Result};
+use codegraph_vector_indexer::{Embedder, EmbedderSpec};
+
+use crate::args::Globals;
+use crate::failure::Failure;
+use crate::location::{self, Location};
+
+/// Where the store of a folder of code is, whether it is there or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Workspace {
+    location: Location,
+    backups: Option<PathBuf>,
+}
+
+impl Workspace {
+    /// The store that was named, else the nearest one in `folder` or above, else one in it.
+    pub(crate) fn of(globals: &Globals, folder: &Path) -> Result<Self, Failure> {
+        let location = location::locate_from(globals, || Ok(folder.to_owned()))?;
+        let backups = globals.backups.clone().filter(|path| !path.as_os_str().is_empty());
+        Ok(Self { location, backups })
+    }
+
+    /// The store's folder.
+    pub(crate) fn store(&self) -> &Path {
+        &self.location.path
+    }
+
+    /// Opens it to search, beside whoever writes.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    pub(crate) fn open_reading(&self) -> Result<PersistentVectorStore> {
+        self.open(OpenOptions { read_only: true, must_exist: true, ..OpenOptions::default() })
+    }
+
+    /// Opens it to index, with the embedder that is asked for, else the one that it was indexed with, else the
+    /// built-in one; makes it if there is none.
+    ///
+    /// # Errors
+    /// `Busy` if another process writes to it.
+    pub(crate) fn open_indexing(
+        &self,
+        embedder: Option<&EmbedderSpec>,
+    ) -> Result<(PersistentVectorStore, Box<dyn Embedder>)> {
+        match self.open(OpenOptions { must_exist: true, ..OpenOptions::default() }) {
+            Ok(store) => {
+                let embedder = match embedder {
+                    Some(embedder) => embedder.open(Some(&store))?,
+                    None => EmbedderSpec::of_store(&store)?.unwrap_or_default().open(Some(&store))?,
+                };
+                Ok((store, embedder))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let embedder = embedder.cloned().unwrap_or_default().open(None)?;
+                let (dimension, id) = (Some(embedder.dimension()), Some(embedder.id()));
+                let options = OpenOptions { dimension, embedder: id, ..OpenOptions::default() };
+                Ok((self.open(options)?, embedder))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(&self, options: OpenOptions) -> Result<PersistentVectorStore> {
+        self.location.open(OpenOptions { backups: self.backups.clone(), ..options })
+    }
+}
