@@ -23,7 +23,7 @@ pub(crate) struct Location {
 }
 
 /// The store that was named, else the nearest one in the working folder or above.
-fn locate(globals: &Globals) -> Result<Location, Failure> {
+pub(crate) fn locate(globals: &Globals) -> Result<Location, Failure> {
     locate_from(globals, working_folder)
 }
 
@@ -72,16 +72,23 @@ pub(crate) fn open_with(globals: &Globals, options: OpenOptions) -> Result<Persi
 impl Location {
     /// Opens the store as the options say; makes it if they allow it.
     pub(crate) fn open(&self, options: OpenOptions) -> Result<PersistentVectorStore> {
-        let (is_new, writes) = (self.by_default && !self.path.exists(), !options.read_only);
+        let writes = !options.read_only;
         let store =
             PersistentVectorStore::open(&self.path, options).map_err(|error| explain(error, self))?;
-        if is_new {
-            files::write(&self.path.join(".gitignore"), IGNORE_ALL.as_bytes())?;
-        }
         if writes {
+            self.ignore()?;
             tell_of_recovery(&store);
         }
         Ok(store)
+    }
+
+    /// Keeps a store of the usual name out of the repository that it lies in. Whoever made it may not have got so far.
+    fn ignore(&self) -> Result<()> {
+        let path = self.path.join(".gitignore");
+        if self.path.file_name().is_some_and(|name| name == FOLDER) && !path.exists() {
+            files::write(&path, IGNORE_ALL.as_bytes())?;
+        }
+        Ok(())
     }
 }
 
@@ -100,11 +107,11 @@ fn explain(error: Error, location: &Location) -> Error {
     }
     if missing && location.by_default {
         let message =
-            "there is no store: no .cgv here or above; `cgv import` makes one, --store names another";
+            "there is no store: no .cgv here or above; `cgv index PATH` makes one, --store names another";
         return Error::new(ErrorKind::NotFound, message);
     }
     if missing && !holds_manifest(&location.path) {
-        let message = "there is no store here; `cgv import` makes one, --store names another";
+        let message = "there is no store here; `cgv index PATH` or `cgv import` makes one, --store names another";
         return Error::new(ErrorKind::NotFound, message).at(&location.path);
     }
     error

@@ -9,10 +9,13 @@ mod commands;
 mod failure;
 mod files;
 mod formats;
+mod hits;
 mod import;
 mod location;
 mod mcp;
 mod output;
+mod place;
+mod progress;
 mod workspace;
 
 use std::process::ExitCode;
