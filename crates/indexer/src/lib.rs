@@ -11,7 +11,9 @@ mod node;
 mod parse;
 mod root;
 mod search;
+mod snippet;
 mod source;
+mod words;
 
 pub use embed::{Embedder, EmbedderSpec, NodeText};
 pub use index::{IndexOptions, IndexProgress, IndexSummary, Problem, index};
@@ -19,5 +21,7 @@ pub use language::Language;
 pub use node::{NodeKind, ParsedFile, ParsedNode};
 pub use parse::parse;
 pub use root::root_of;
-pub use search::{SearchOptions, node_at, search_like, search_text};
+pub use search::{SearchOptions, node_at, qualified_name, search_like, search_text};
+pub use snippet::{Snippet, SnippetLine, printable, snippet};
 pub use source::{Source, files, source};
+pub use words::terms;
