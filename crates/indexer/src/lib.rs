@@ -13,6 +13,7 @@ mod root;
 mod search;
 mod snippet;
 mod source;
+mod text;
 mod words;
 
 pub use embed::{Embedder, EmbedderSpec, NodeText};
