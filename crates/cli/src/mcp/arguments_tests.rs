@@ -4,14 +4,7 @@ use super::*;
 
 fn question(arguments: Value) -> Result<Question, String> {
     let arguments: SearchCode = from_value(arguments).map_err(|error| error.to_string())?;
-    arguments.check().map_err(why)
-}
-
-fn why(refusal: Refusal) -> String {
-    match refusal {
-        Refusal::Arguments(why) => why,
-        Refusal::Failed(why) => panic!("not the arguments' fault: {why}"),
-    }
+    arguments.check().map_err(|refusal| refusal.0)
 }
 
 #[test]
@@ -53,7 +46,7 @@ fn filters_are_what_was_asked_for() {
 
 #[test]
 fn a_definition_is_named_in_one_way() {
-    let target = |arguments: Value| from_value::<GetNode>(arguments).unwrap().check().map_err(why);
+    let target = |arguments: Value| from_value::<GetNode>(arguments).unwrap().check().map_err(|refusal| refusal.0);
     assert_eq!(target(json!({"node_id": "7"})).unwrap(), (Target::Id(7), true));
     let place = Target::Place { path: "a.rs".into(), line: 3 };
     assert_eq!(
