@@ -4,6 +4,10 @@
 //! function of its path, its bytes, the embedder and this crate's version, so an interrupted run that is
 //! run again ends where an undisturbed one does; nothing that a file holds makes a run fail.
 
+// Some tests within share their harness with those outside.
+#[cfg(test)]
+extern crate self as codegraph_vector_indexer;
+
 mod embed;
 mod index;
 mod language;

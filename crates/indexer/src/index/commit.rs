@@ -62,21 +62,25 @@ impl<'a> Committer<'a> {
         }
     }
 
-    /// Stores what comes, until there is no more.
+    /// Stores what comes, until there is no more or something fails. What was complete until then is stored.
     pub(crate) fn store_all(&mut self, done: &Receiver<Done>) -> Result<()> {
+        let outcome = self.take_all(done);
+        let settled = self.settle();
+        outcome.and(settled)
+    }
+
+    fn take_all(&mut self, done: &Receiver<Done>) -> Result<()> {
         loop {
             match done.recv_timeout(TICK) {
                 Ok(done) => self.take(done)?,
                 Err(RecvTimeoutError::Timeout) => self.settle()?,
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             self.tell(false);
         }
-        self.settle()
     }
 
-    /// Removes the files that are gone, now that all was looked at. `None` in place of doubts is for the next run to
-    /// trust what this one saw.
+    /// Removes the files that are gone, now that all was looked at.
     pub(crate) fn remove_gone(&mut self) -> Result<()> {
         if !self.run.counters.all_found.load(Ordering::Acquire) {
             return Ok(()); // The walk was cut short, and the run fails for whatever did that.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use codegraph_vector::{AttributeValue, CodeNode, NodeId, NodeMetadata, Result, Snapshot};
+use codegraph_vector::{AttributeValue, CodeNode, Filter, NodeId, NodeMetadata, Result, Snapshot};
 
 use super::rows::{self, FILE_BYTES, FILE_HASH, INDEX_VERSION, MODIFIED_US, VERSION};
 use super::source::Stamp;
@@ -36,8 +36,7 @@ impl Plan {
     pub(crate) fn load(snapshot: Snapshot, checked_us: i64) -> Result<Self> {
         let mut files: HashMap<Box<str>, Recorded> = HashMap::new();
         let mut contents = Vec::new();
-        for node in snapshot.iter()? {
-            let (id, _, metadata) = node?.into_parts();
+        snapshot.each_metadata(&Filter::everything(), &mut |id, metadata| {
             if let Some(hash) = metadata.content_hash.as_deref().and_then(rows::parse_hash) {
                 contents.push((hash, id));
             }
@@ -45,11 +44,12 @@ impl Plan {
                 if !files.contains_key(path) {
                     files.insert(path.into(), Recorded::default());
                 }
-                if let (Some(state), Some(recorded)) = (state_of(&metadata), files.get_mut(path)) {
+                if let (Some(state), Some(recorded)) = (state_of(metadata), files.get_mut(path)) {
                     recorded.state = Some(state);
                 }
             }
-        }
+            Ok(())
+        })?;
         contents.sort_unstable();
         contents.dedup_by_key(|(hash, _)| *hash);
         contents.shrink_to_fit();

@@ -134,6 +134,8 @@ impl Run<'_> {
         let Some(language) = Language::of_path(Path::new(&path)) else {
             return Ok(Worked::Done(Done::Gone(path)));
         };
+        // Headers of C and C++ share a name; only their text tells.
+        let language = if path.ends_with(".h") { language.refine(text) } else { language };
         let parsed = parse(text, language);
         let file = ReadFile { path: &path, text, hash, stamp };
         let (mut rows, wants) = rows::rows_of(&file, &parsed, self.plan, self.embedder.dimension(), held)?;

@@ -35,6 +35,8 @@ pub(super) enum Role {
     Into,
     /// It passes it by: nothing in it can be a definition or documents one. The role of all mere tokens.
     Skip,
+    /// As `Skip`, unless it holds syntax errors: then anything may be in it.
+    Whole,
     /// It is a comment.
     Comment,
     /// It may stand between a definition and the comments before it, as an attribute or annotation does.
@@ -80,6 +82,9 @@ pub(super) struct Definition<'a, 't> {
     pub(super) body: Range<usize>,
     /// Documentation within it.
     pub(super) docstring: Option<Range<usize>>,
+    /// The node in it that is the same definition once more, and not to be looked at again: the function of
+    /// `const f = function g() {}`.
+    pub(super) itself: Option<Node<'t>>,
 }
 
 impl<'a, 't> Definition<'a, 't> {
@@ -98,6 +103,7 @@ impl<'a, 't> Definition<'a, 't> {
             last: node,
             body: node.end_byte()..node.end_byte(),
             docstring: None,
+            itself: None,
         }
     }
 
@@ -175,14 +181,49 @@ pub(super) enum Field {
     Left,
     /// `declarator`
     Declarator,
+    /// `key`
+    Key,
+    /// `right`
+    Right,
+    /// `property`
+    Property,
+    /// `object`
+    Object,
+    /// `index`
+    Index,
+    /// `function`
+    Function,
+    /// `arguments`
+    Arguments,
+    /// `scope`
+    Scope,
+    /// `parameters`
+    Parameters,
 }
 
 impl Field {
-    const ALL: [&'static str; 7] = ["name", "body", "type", "value", "receiver", "left", "declarator"];
+    const ALL: [&'static str; 16] = [
+        "name",
+        "body",
+        "type",
+        "value",
+        "receiver",
+        "left",
+        "declarator",
+        "key",
+        "right",
+        "property",
+        "object",
+        "index",
+        "function",
+        "arguments",
+        "scope",
+        "parameters",
+    ];
 }
 
 /// A language's own part of a [`Grammar`].
-pub(super) struct Rules {
+pub(super) struct Rules<'r> {
     /// See [`Grammar`].
     pub(super) separator: &'static str,
     /// See [`Grammar`].
@@ -192,12 +233,12 @@ pub(super) struct Rules {
     /// See [`Grammar`].
     pub(super) docstring: for<'t> fn(Node<'t>, &str) -> Option<Range<usize>>,
     /// Roles by the names of kinds; a kind is to be there once.
-    pub(super) roles: &'static [(&'static str, Role)],
+    pub(super) roles: &'r [(&'static str, Role)],
 }
 
 impl Grammar {
     /// Looks the names up that the rules hold.
-    pub(super) fn new(language: tree_sitter::Language, rules: &Rules) -> Self {
+    pub(super) fn new(language: tree_sitter::Language, rules: &Rules<'_>) -> Self {
         // A kind can have more than one number, so that each number is asked for its name.
         let kinds = u16::try_from(language.node_kind_count()).unwrap_or(u16::MAX);
         let role = |kind: u16| match language.node_kind_for_id(kind) {
@@ -227,4 +268,28 @@ pub(super) fn no_docstring(_: Node<'_>, _: &str) -> Option<Range<usize>> {
 /// For nodes that are nothing but wrapped around a definition.
 pub(super) fn wrapper<'a, 't>(_: Node<'t>, _: &Around<'a, 't>) -> Found<'a, 't> {
     Found::Wrapper
+}
+
+/// The first child that is of none of the kinds in `passed`. Children of the kinds in `opened` are looked into
+/// instead. The node itself if there is none.
+pub(super) fn first_child_but<'t>(passed: &[&str], opened: &[&str], node: Node<'t>) -> Node<'t> {
+    let mut cursor = node.walk();
+    let mut more = cursor.goto_first_child();
+    while more {
+        let child = cursor.node();
+        let kind = child.kind();
+        if opened.contains(&kind) && cursor.goto_first_child() {
+            continue;
+        }
+        if !passed.contains(&kind) && !opened.contains(&kind) {
+            return child;
+        }
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                more = false;
+                break;
+            }
+        }
+    }
+    node
 }

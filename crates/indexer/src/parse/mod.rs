@@ -8,10 +8,20 @@
 //! A [`Grammar`](grammar::Grammar) says what the nodes of a language's syntax tree mean, one file a language;
 //! the [`walk`] over the tree is the same for all of them.
 
+mod c;
+mod cpp;
+mod cpp_misread;
+mod declarator;
+mod go;
 mod grammar;
 mod head;
+mod java;
+mod javascript;
+mod js_names;
 mod lead;
+mod python;
 mod rust;
+mod typescript;
 mod walk;
 
 #[cfg(test)]
@@ -39,6 +49,7 @@ pub fn parse(source: &str, language: Language) -> ParsedFile {
 
 /// As [`parse`], with at most `limit` of `clock` for the syntax tree.
 fn parse_within(source: &str, language: Language, limit: Duration, clock: &dyn Clock) -> ParsedFile {
+    let language = language.refine(source);
     let mut file =
         ParsedFile { language, docs: Vec::new(), nodes: Vec::new(), syntax_errors: 0, given_up: None };
     let Some(grammar) = grammar_of(language) else { return file };
@@ -77,9 +88,24 @@ fn tree_of(source: &str, grammar: &Grammar, limit: Duration, clock: &dyn Clock) 
 
 /// How a language is read; made once.
 fn grammar_of(language: Language) -> Option<&'static Grammar> {
+    static C: OnceLock<Grammar> = OnceLock::new();
+    static CPP: OnceLock<Grammar> = OnceLock::new();
+    static GO: OnceLock<Grammar> = OnceLock::new();
+    static JAVA: OnceLock<Grammar> = OnceLock::new();
+    static JAVASCRIPT: OnceLock<Grammar> = OnceLock::new();
+    static PYTHON: OnceLock<Grammar> = OnceLock::new();
     static RUST: OnceLock<Grammar> = OnceLock::new();
+    static TYPESCRIPT: OnceLock<Grammar> = OnceLock::new();
+    static TSX: OnceLock<Grammar> = OnceLock::new();
     Some(match language {
+        Language::C => C.get_or_init(c::grammar),
+        Language::Cpp => CPP.get_or_init(cpp::grammar),
+        Language::Go => GO.get_or_init(go::grammar),
+        Language::Java => JAVA.get_or_init(java::grammar),
+        Language::JavaScript => JAVASCRIPT.get_or_init(javascript::grammar),
+        Language::Python => PYTHON.get_or_init(python::grammar),
         Language::Rust => RUST.get_or_init(rust::grammar),
-        _ => return None,
+        Language::TypeScript => TYPESCRIPT.get_or_init(typescript::grammar),
+        Language::Tsx => TSX.get_or_init(typescript::grammar_with_jsx),
     })
 }

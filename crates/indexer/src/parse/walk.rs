@@ -28,6 +28,7 @@ pub(super) fn walk(source: &str, tree: &Tree, grammar: &Grammar, file: &mut Pars
         prefix: String::new(),
         lead: Lead::default(),
         wrapper: None,
+        itself: None,
     };
     walk.run(root);
     file.docs.sort_by_key(|docs| docs.start);
@@ -63,6 +64,8 @@ struct Walk<'a, 't> {
     prefix: String,
     lead: Lead,
     wrapper: Option<Wrapper<'t>>,
+    /// See [`Definition::itself`]; the number of that node.
+    itself: Option<usize>,
 }
 
 impl<'t> Walk<'_, 't> {
@@ -88,6 +91,7 @@ impl<'t> Walk<'_, 't> {
         match self.grammar.role(node.kind_id()) {
             Role::Into => node.end_byte() - node.start_byte() >= self.grammar.shortest,
             Role::Skip => false,
+            Role::Whole => node.has_error(),
             Role::Comment => {
                 self.comment(node);
                 false
@@ -96,6 +100,7 @@ impl<'t> Walk<'_, 't> {
                 self.lead.attribute(self.source, node.byte_range(), None);
                 false
             }
+            Role::Look(_) if self.itself == Some(node.id()) => true,
             Role::Look(look) => {
                 self.leave_scopes(node.start_byte());
                 let wrapper = self.wrapper.as_ref().filter(|wrapper| wrapper.holds(node, depth));
@@ -157,6 +162,7 @@ impl<'t> Walk<'_, 't> {
             node: Some(self.file.nodes.len()),
         };
         self.open(scope, found.qualifier.as_deref(), &found.name);
+        self.itself = found.itself.map(|itself| itself.id());
         self.file.nodes.push(ParsedNode {
             kind: found.kind,
             name: found.name.into_owned(),
