@@ -2,6 +2,11 @@
 
 use std::path::Path;
 
+mod cpp_signs;
+
+/// How much of a file [`Language::refine`] looks at.
+const REFINE_BYTES: usize = 64 << 10;
+
 /// A programming language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Language {
@@ -56,6 +61,14 @@ impl Language {
         })
     }
 
+    /// The language of a file whose name says `self`, now that its text is known: a header with the name of a C
+    /// header is C++ if its first 64 KiB have, outside of comments and strings, what no C header has: `class X`,
+    /// `namespace`, `template <`, `public:` and its kin, or `::`. All else stays what it is.
+    pub fn refine(self, source: &str) -> Self {
+        let head = &source.as_bytes()[..source.len().min(REFINE_BYTES)];
+        if self == Self::C && cpp_signs::any(head) { Self::Cpp } else { self }
+    }
+
     /// Its name, as nodes carry it: lower case.
     pub fn name(self) -> &'static str {
         match self {
@@ -70,3 +83,7 @@ impl Language {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "language_tests.rs"]
+mod tests;

@@ -1,16 +1,16 @@
 //! The lines of a node that answer a question, from the file as it is now.
 //!
 //! What always holds: lines are shown only if the file is what it was when it was indexed; what a
-//! file holds cannot do anything to a terminal; memory is bounded by the file that was indexed.
+//! file holds cannot do anything to a terminal; nothing is read outside of the root.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
-use codegraph_vector::{AttributeValue, NodeMetadata, Result, Snapshot};
+use codegraph_vector::{AttributeValue, Error, NodeMetadata, Result, Snapshot};
 
 use crate::search::{FILE_HASH, file_node};
-use crate::source::read_within;
+use crate::source::{is_gone, read_within};
 use crate::words::Finder;
 
 /// Most characters of a line that are shown.
@@ -43,7 +43,7 @@ pub struct SnippetLine {
 }
 
 /// The lines of a node that have most of the terms, at most `max_lines`, the first line of the definition
-/// always; without terms, its first lines. `None` if the file is gone, or is none that may be read.
+/// always; without terms, its first lines. `None` if the file is gone.
 ///
 /// # Errors
 /// `Io` or `ReadOnly` if the file cannot be read; whatever the store fails with.
@@ -55,11 +55,12 @@ pub fn snippet(
     max_lines: usize,
 ) -> Result<Option<Snippet>> {
     let Some(path) = &metadata.path else { return Ok(None) };
-    let Some(bytes) = read_within(root, path)? else { return Ok(None) };
-    let file = file_node(snapshot, path)?;
-    let text = match file {
-        Some((_, file)) if is_of(&bytes, &file) => String::from_utf8(bytes).ok(),
-        _ => None,
+    let file = file_node(snapshot, path)?.map(|(_, file)| file);
+    let text = match read_within(root, path) {
+        Ok(Some(bytes)) if file.is_some_and(|file| is_of(&bytes, &file)) => String::from_utf8(bytes).ok(),
+        Ok(_) => None,
+        Err(cause) if is_gone(&cause) => return Ok(None),
+        Err(cause) => return Err(Error::io("read", root.join(path), cause)),
     };
     Ok(Some(match text {
         Some(text) => Snippet { lines: choose(&text, metadata, terms, max_lines), changed: false },

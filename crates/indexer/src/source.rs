@@ -41,7 +41,12 @@ pub fn source(
     max_lines: usize,
 ) -> Result<Option<Source>> {
     let Some(path) = &metadata.path else { return Ok(None) };
-    let Some(bytes) = read_within(root, path)? else { return Ok(None) };
+    let bytes = match read_within(root, path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        Err(cause) if is_gone(&cause) => return Ok(None),
+        Err(cause) => return Err(Error::io("read", root.join(path), cause)),
+    };
     let file = file_node(snapshot, path)?;
     let changed = !file.is_some_and(|(_, file)| is_of(&bytes, &file));
     let text = String::from_utf8_lossy(&bytes);
@@ -58,33 +63,25 @@ pub fn source(
     }))
 }
 
-/// The bytes of a file in the root. `None` if there is none, if it is no file, such as a pipe that would never
-/// end, or if the path leads out of the root.
-pub(crate) fn read_within(root: &Path, path: &str) -> Result<Option<Vec<u8>>> {
+/// The bytes of a file in the root. `None` for what is no file, such as a pipe that would never end, and for what
+/// lies elsewhere.
+pub(crate) fn read_within(root: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
     let path = Path::new(path);
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {
         return Ok(None);
     }
-    let full_path = root.join(path);
-    match read(root, &full_path) {
-        Ok(bytes) => Ok(bytes),
-        Err(cause) if is_gone(&cause) => Ok(None),
-        Err(cause) => Err(Error::io("read", &full_path, cause)),
-    }
-}
-
-fn read(root: &Path, path: &Path) -> io::Result<Option<Vec<u8>>> {
     // Where it is once all links are followed.
-    let path = path.canonicalize()?;
-    if !path.starts_with(root.canonicalize()?) || !path.metadata()?.is_file() {
+    let full_path = root.join(path).canonicalize()?;
+    if !full_path.starts_with(root.canonicalize()?) || !full_path.metadata()?.is_file() {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    File::open(full_path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= MAX_FILE_BYTES).then_some(bytes))
 }
 
-fn is_gone(cause: &io::Error) -> bool {
+/// Whether a file that could not be read is not there.
+pub(crate) fn is_gone(cause: &io::Error) -> bool {
     matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

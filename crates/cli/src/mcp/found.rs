@@ -31,6 +31,7 @@ pub(crate) struct Found {
 
 /// A definition that was found.
 #[derive(Debug, JsonSchema, Serialize)]
+#[schemars(transform = RecursiveTransform(plain_numbers))]
 struct Hit {
     #[serde(flatten)]
     node: Node,

@@ -13,14 +13,12 @@ use crate::location;
 use crate::workspace::Workspace;
 
 /// Opens the store when it is first needed, and keeps it open.
-#[derive(Debug)]
 pub(crate) struct Reader {
     workspace: Workspace,
     held: Mutex<Option<Held>>,
 }
 
 /// The store, open.
-#[derive(Debug)]
 struct Held {
     store: PersistentVectorStore,
     /// When its folder was made, which tells whether it was deleted and made again. `None` if nobody knows.

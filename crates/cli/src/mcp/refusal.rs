@@ -1,4 +1,7 @@
 //! Why a tool did not do what it was asked, in words that help whoever asked.
+//!
+//! All of it is an answer that says it is an error, arguments that make no sense too, as the protocol has it since
+//! 2025-11-25: an assistant reads answers and mends what it asked; protocol errors it mostly never sees.
 
 use codegraph_vector::{Error, ErrorKind};
 use rmcp::ErrorData;
@@ -7,31 +10,28 @@ use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
 
 /// Why not.
 #[derive(Debug)]
-pub(crate) enum Refusal {
-    /// The arguments make no sense: a protocol error, invalid params.
-    Arguments(String),
-    /// They do, but it failed: a result that says it is an error.
-    Failed(String),
-}
+pub(crate) struct Refusal(pub(crate) String);
 
 impl Refusal {
-    pub(crate) fn arguments(message: impl Into<String>) -> Self {
-        Self::Arguments(message.into())
+    /// It could not be done.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self(message.into())
     }
 
-    /// A panic, which the engine survives.
+    /// It makes no sense.
+    pub(crate) fn arguments(message: impl AsRef<str>) -> Self {
+        Self(format!("invalid arguments: {}", message.as_ref()))
+    }
+
+    /// It panicked, which the others survive.
     pub(crate) fn fault() -> Self {
         Self::failed("this failed by a fault of cgv; please report it")
-    }
-
-    pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self::Failed(message.into())
     }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self::Failed(match error.kind() {
+        Self(match error.kind() {
             ErrorKind::Busy => {
                 "another process is indexing this store right now; try again when it is done. Searching works meanwhile"
                     .to_owned()
@@ -46,9 +46,6 @@ impl From<Error> for Refusal {
 
 impl IntoCallToolResult for Refusal {
     fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
-        match self {
-            Self::Arguments(message) => Err(ErrorData::invalid_params(message, None)),
-            Self::Failed(message) => Ok(CallToolResult::error(vec![ContentBlock::text(message)]).into()),
-        }
+        Ok(CallToolResult::error(vec![ContentBlock::text(self.0)]).into())
     }
 }

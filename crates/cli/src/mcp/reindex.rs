@@ -60,7 +60,7 @@ impl Indexing {
             Refusal::failed("this server is already indexing; wait until that run is done. Searching works meanwhile")
         })?;
         self.stop.store(false, Ordering::Relaxed);
-        let (told, mut heard) = watch::channel(IndexProgress::default());
+        let (told, heard) = watch::channel(IndexProgress::default());
         let (workspace, folder, stop) = (self.workspace.clone(), self.folder.clone(), self.stop.clone());
         let mut work = spawn_blocking(move || {
             let outcome = index_all(&workspace, folder, stop, &mut |progress| {
@@ -74,11 +74,15 @@ impl Indexing {
         let outcome = loop {
             tokio::select! {
                 outcome = &mut work => break outcome,
-                _ = interval.tick() => teller.tell(*heard.borrow_and_update()).await,
+                _ = interval.tick() => {
+                    let now = *heard.borrow();
+                    teller.tell(now).await;
+                }
                 () = context.ct.cancelled(), if !self.stop.load(Ordering::Relaxed) => self.stop(),
             }
         };
-        teller.tell(*heard.borrow()).await;
+        let last = *heard.borrow();
+        teller.tell(last).await;
         match outcome {
             Ok(outcome) => Ok(outcome?),
             Err(_) => Err(Refusal::fault()),

@@ -49,7 +49,7 @@ pub(crate) fn get(reader: &Reader, target: &Target, with_source: bool) -> Result
     match view.read(|snapshot| source(snapshot, root, &metadata, MAX_LINES)) {
         Ok(Some(source)) => shown.put(&source),
         Ok(None) => shown.notes.push("the file is gone since it was indexed; call reindex".to_owned()),
-        Err(Refusal::Arguments(why) | Refusal::Failed(why)) => shown.notes.push(format!("no source: {why}")),
+        Err(Refusal(why)) => shown.notes.push(format!("no source: {why}")),
     }
     Ok(shown)
 }

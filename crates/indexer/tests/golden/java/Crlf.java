@@ -1,0 +1,11 @@
+/** Docs. */
+@A
+class C {
+
+    /**
+     * Of m.
+     */
+    @B
+    void m() {
+    }
+}
