@@ -46,22 +46,27 @@ impl Workspace {
         &self,
         embedder: Option<&EmbedderSpec>,
     ) -> Result<(PersistentVectorStore, Box<dyn Embedder>)> {
-        match self.open(OpenOptions { must_exist: true, ..OpenOptions::default() }) {
-            Ok(store) => {
-                let embedder = match embedder {
-                    Some(embedder) => embedder.open(Some(&store))?,
-                    None => EmbedderSpec::of_store(&store)?.unwrap_or_default().open(Some(&store))?,
-                };
-                Ok((store, embedder))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let embedder = embedder.cloned().unwrap_or_default().open(None)?;
-                let (dimension, id) = (Some(embedder.dimension()), Some(embedder.id()));
-                let options = OpenOptions { dimension, embedder: id, ..OpenOptions::default() };
-                Ok((self.open(options)?, embedder))
-            }
-            Err(error) => Err(error),
+        let store = match self.open(OpenOptions { must_exist: true, ..OpenOptions::default() }) {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.make(embedder)?,
+            opened => opened?,
+        };
+        let spec = match embedder {
+            Some(embedder) => embedder.clone(),
+            None => EmbedderSpec::of_store(&store)?.unwrap_or_default(),
+        };
+        let embedder = spec.open(Some(&store))?;
+        // Another embedder than that of the vectors is refused by whoever indexes, and changes nothing.
+        if store.storage_header().embedder == Some(embedder.id()) {
+            spec.record(&store)?;
         }
+        Ok((store, embedder))
+    }
+
+    /// Makes a store for the vectors of an embedder, else of the built-in one.
+    fn make(&self, embedder: Option<&EmbedderSpec>) -> Result<PersistentVectorStore> {
+        let embedder = embedder.cloned().unwrap_or_default().open(None)?;
+        let (dimension, id) = (Some(embedder.dimension()), Some(embedder.id()));
+        self.open(OpenOptions { dimension, embedder: id, ..OpenOptions::default() })
     }
 
     fn open(&self, options: OpenOptions) -> Result<PersistentVectorStore> {
