@@ -4,7 +4,11 @@
 
 mod beside;
 mod cycle;
+mod index;
+mod index_kill;
 mod input;
 mod kill;
+mod manual;
 mod sample;
+mod search;
 mod usage;
