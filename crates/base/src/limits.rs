@@ -15,6 +15,15 @@ pub const MAX_METADATA_BYTES: usize = 1 << 20;
 /// Most bytes of a path.
 pub const MAX_PATH_BYTES: usize = 4096;
 
+/// Most properties of a store. Every manifest holds all of them.
+pub const MAX_PROPERTIES: usize = 64;
+
+/// Most bytes of a property's name.
+pub const MAX_PROPERTY_NAME_BYTES: usize = 64;
+
+/// Most bytes of a property's value.
+pub const MAX_PROPERTY_BYTES: usize = 256 << 10;
+
 /// Most rows of a segment, so that an ordinal fits 32 bits with room for a mark.
 pub const MAX_SEGMENT_ROWS: usize = u32::MAX as usize - 1;
 

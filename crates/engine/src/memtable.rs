@@ -202,11 +202,14 @@ impl Memtable {
     /// Visits every chunk of this moment; rows put later are in none of them. The open chunk comes
     /// first, since reading it holds writers up; the full ones are read without.
     pub(crate) fn each_chunk(&self, mut visit: impl FnMut(&Chunk)) {
-        let inner = self.inner.read();
-        let full = inner.full.clone();
-        visit(&inner.open);
-        drop(inner);
+        let ((), full) = self.chunks_now(&mut visit);
         full.iter().for_each(|chunk| visit(chunk));
+    }
+
+    /// What `read` makes of the open chunk, which holds writers up, and the full chunks of the same moment.
+    pub(crate) fn chunks_now<R>(&self, read: impl FnOnce(&Chunk) -> R) -> (R, Vec<Arc<Chunk>>) {
+        let inner = self.inner.read();
+        (read(&inner.open), inner.full.clone())
     }
 }
 

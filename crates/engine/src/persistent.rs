@@ -259,14 +259,37 @@ impl PersistentVectorStore {
         (*self.core.settings()).clone()
     }
 
-    /// Changes settings, from now on and for later openings.
+    /// Changes settings, from now on and for later openings. Changes happen one after the other, so `change`
+    /// must not call this again.
     ///
     /// # Errors
     /// `InvalidInput` names the setting that cannot be; nothing was changed then.
     pub fn configure(&self, change: impl FnOnce(&mut Settings)) -> Result<()> {
-        let mut settings = self.settings();
-        change(&mut settings);
-        self.core.configure(settings)
+        self.core.configure(change)
+    }
+
+    /// A property: a small text that belongs to the store and to no row, which whoever writes the store may
+    /// set. In a read-only store, as of its last [`refresh`](Self::refresh).
+    ///
+    /// # Errors
+    /// `InvalidInput` for what cannot be a name; `Closed`.
+    pub fn property(&self, name: &str) -> Result<Option<String>> {
+        self.core.property(name)
+    }
+
+    /// Sets a property, or removes it. It is durable when this returns, whatever
+    /// [`Durability`](crate::Durability) says of writes; a reader elsewhere may see it a moment earlier. Setting
+    /// what is there already writes nothing.
+    ///
+    /// A name is 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`; a value has up to 256 KiB; a store has up to 64 of
+    /// them. Each change, flush and merge writes all of them anew.
+    ///
+    /// # Errors
+    /// `InvalidInput` for what cannot be a name, `TooLarge` over a limit, `ReadOnly`, `Closed`: nothing was
+    /// changed. `OutcomeUnknown`: it may or may not be there after a reopen, before which the store takes no
+    /// more writes.
+    pub fn set_property(&self, name: &str, value: Option<&str>) -> Result<()> {
+        self.core.set_property(name, value)
     }
 
     /// Commits what is queued and closes the store, for all handles. Dropping the last handle does

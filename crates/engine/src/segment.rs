@@ -213,6 +213,16 @@ impl Segment {
     /// The encoded metadata of a row, held against its checksum.
     pub(crate) fn encoded_metadata(&self, ordinal: RowOrdinal, caches: &Caches) -> Result<Box<[u8]>> {
         let block = self.metadata_block(ordinal, caches)?;
+        self.checked_metadata(&block, ordinal).map(Into::into)
+    }
+
+    /// The encoded metadata of rows that are asked for one after the other.
+    pub(crate) fn metadata_reader<'a>(&'a self, caches: &'a Caches) -> MetadataReader<'a> {
+        MetadataReader { segment: self, caches, block: None }
+    }
+
+    /// The encoded metadata of a row of this block, held against its checksum.
+    fn checked_metadata<'a>(&self, block: &'a PayloadBlock, ordinal: RowOrdinal) -> Result<&'a [u8]> {
         let encoded = block.row(ordinal).unwrap_or_default();
         let expected = self.columns.checksum(ordinal)?.metadata;
         if RowChecksum::of_metadata(self.id(ordinal)?, encoded) != expected {
@@ -222,7 +232,7 @@ impl Segment {
                 format!("the metadata of row {ordinal} is damaged"),
             ));
         }
-        Ok(encoded.into())
+        Ok(encoded)
     }
 
     /// Rows of one path.
@@ -268,10 +278,29 @@ impl Segment {
     /// against the ids, and the sum against the manifest.
     pub(crate) fn verify_rows(&self, caches: &Caches) -> Result<()> {
         self.index.verify(&self.ids)?;
+        let mut metadata = self.metadata_reader(caches);
         for ordinal in 0..self.rows() {
             self.checked_vector(ordinal)?;
-            self.encoded_metadata(ordinal, caches)?;
+            metadata.encoded(ordinal)?;
         }
         Ok(())
+    }
+}
+
+/// Keeps the block that it read last, so that going through rows in order decompresses each block once.
+pub(crate) struct MetadataReader<'a> {
+    segment: &'a Segment,
+    caches: &'a Caches,
+    block: Option<Arc<PayloadBlock>>,
+}
+
+impl MetadataReader<'_> {
+    /// The encoded metadata of a row, held against its checksum.
+    pub(crate) fn encoded(&mut self, ordinal: RowOrdinal) -> Result<&[u8]> {
+        let block = match self.block.take().filter(|block| block.rows().contains(&ordinal)) {
+            Some(block) => block,
+            None => self.segment.metadata_block(ordinal, self.caches)?,
+        };
+        self.segment.checked_metadata(self.block.insert(block), ordinal)
     }
 }

@@ -1,5 +1,5 @@
-//! The tokens of C and C++, as far as it takes to look at code without a grammar: words, `::`, and single bytes;
-//! comments, strings and `[[attributes]]` are left out.
+//! The tokens of C and C++, as far as it takes to look at code without a grammar: words, `::`, and single
+//! bytes; comments, strings and `[[attributes]]` are left out.
 
 /// Longest `[[attribute]]`, in bytes, that is taken for one.
 const MAX_ATTRIBUTE_BYTES: usize = 256;

@@ -4,6 +4,10 @@
 //! function of its path, its bytes, the embedder and this crate's version, so an interrupted run that is
 //! run again ends where an undisturbed one does; nothing that a file holds makes a run fail.
 
+// Some tests within share their harness with those outside.
+#[cfg(test)]
+extern crate self as codegraph_vector_indexer;
+
 mod c_tokens;
 mod embed;
 mod index;
@@ -12,6 +16,10 @@ mod node;
 mod parse;
 mod root;
 mod search;
+mod snippet;
+mod source;
+mod text;
+mod words;
 
 pub use embed::{Embedder, EmbedderSpec, NodeText};
 pub use index::{IndexOptions, IndexProgress, IndexSummary, Problem, index};
@@ -19,4 +27,8 @@ pub use language::Language;
 pub use node::{NodeKind, ParsedFile, ParsedNode};
 pub use parse::parse;
 pub use root::root_of;
-pub use search::{SearchOptions, node_at, search_like, search_text};
+pub use search::{SearchOptions, node_at, qualified_name, search_like, search_text};
+pub use snippet::{Snippet, SnippetLine, printable, snippet};
+pub use source::{Source, files, source};
+pub use text::Texts;
+pub use words::terms;

@@ -262,7 +262,6 @@ impl PayloadBlock {
     }
 
     /// The rows that are here.
-    #[cfg(test)]
     pub(crate) fn rows(&self) -> Range<RowOrdinal> {
         self.rows.clone()
     }

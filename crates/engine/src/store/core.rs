@@ -67,6 +67,8 @@ pub(crate) struct Writer {
     /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
     /// races holds it alone.
     pub(crate) gate: RwLock<()>,
+    /// One change of the settings at a time.
+    pub(crate) configuring: Mutex<()>,
     /// One flush at a time.
     pub(crate) flushing: Mutex<()>,
     /// One merge at a time.

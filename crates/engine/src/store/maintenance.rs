@@ -8,8 +8,7 @@ use codegraph_vector_base::{Error, Result};
 use parking_lot::Mutex;
 
 use super::core::{Core, Writer};
-use crate::cache::Caches;
-use crate::options::{Durability, Settings};
+use crate::options::Durability;
 use crate::pool;
 
 /// A kind of work that runs in the background, one at a time.
@@ -86,23 +85,6 @@ impl Core {
     fn flush_frozen(&self) -> Result<()> {
         while self.flush_oldest()? {}
         self.clear_away()
-    }
-
-    /// Takes over new settings, and keeps them for later openings.
-    pub(crate) fn configure(&self, settings: Settings) -> Result<()> {
-        settings.check()?;
-        let pairs = settings.to_pairs();
-        self.install(|next| {
-            next.settings = pairs;
-            Ok(())
-        })?;
-        if settings.cache != self.settings.load().cache {
-            let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &settings.cache);
-            self.caches.store(Arc::new(caches));
-        }
-        self.writer()?.log.set_max_file_bytes(settings.max_wal_file_bytes);
-        self.settings.store(Arc::new(settings));
-        Ok(())
     }
 
     /// Under `Durability::Interval`, has the log synced when the interval is over.

@@ -1,11 +1,13 @@
 //! The engine behind the facade: how commits are made, kept, read, flushed, merged and recovered.
 //!
 //! Read in this order: [`core`] (what there is), [`write`] and [`commit`] (life of a write), [`apply`] (the
-//! one way that state changes), [`rows`] and [`search`] (reading), [`flush`], [`merge`], [`install`], [`open`].
+//! one way that state changes), [`rows`] and [`search`] (reading), [`flush`], [`merge`], [`install`],
+//! [`configure`], [`open`].
 
 mod apply;
 mod close;
 mod commit;
+mod configure;
 pub(crate) mod core;
 mod flush;
 mod install;

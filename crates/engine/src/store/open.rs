@@ -213,7 +213,7 @@ fn create(layout: &StoreLayout, options: &OpenOptions) -> Result<Loaded> {
     let mut manifest = Manifest::initial(StoreId(id), schema, environment.clock.now_us());
     let settings = options.settings.clone().unwrap_or_default();
     settings.check()?;
-    manifest.settings = settings.to_pairs();
+    manifest.set_settings(settings.to_pairs());
     let seal = Seal { store: manifest.store_id, epoch: Epoch(0) };
     Appender::create(environment.vfs.clone(), layout.wal_dir(), seal, settings.max_wal_file_bytes)?;
     install(&*environment.vfs, layout, None, &manifest)?;
@@ -376,6 +376,7 @@ pub(super) fn assemble(
             boot_id: environment.vfs.boot_id().unwrap_or(0),
             row_locks: Arc::new(RowLocks::default()),
             gate: RwLock::new(()),
+            configuring: Mutex::new(()),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
             next_segment: AtomicU64::new(manifest.next_segment_id.0),

@@ -6,10 +6,10 @@ use codegraph_vector_base::{Error, NodeId, Result, RowChecksum, RowOrdinal, SeqN
 
 use super::core::Core;
 use crate::filter::Filter;
-use crate::memtable::MemRow;
+use crate::memtable::{Chunk, MemRow};
 use crate::node::NodeMetadata;
 use crate::rows::{Candidates, RowColumns};
-use crate::segment::Segment;
+use crate::segment::{MetadataReader, Segment};
 use crate::version::Version;
 
 /// A row, out of wherever it was.
@@ -41,6 +41,30 @@ pub(crate) fn check_memory(row: &MemRow, vector: &[f32]) -> Result<()> {
     }
     let message = format!("node {} was damaged in memory; reopen the store", row.id);
     Err(Error::new(codegraph_vector_base::ErrorKind::Corrupt, message))
+}
+
+/// A row that matches. Its metadata is read when it is asked for.
+pub(crate) struct MatchingRow<'a, 's> {
+    pub(crate) id: NodeId,
+    metadata: RowMetadata<'a, 's>,
+}
+
+enum RowMetadata<'a, 's> {
+    InMemory(&'a NodeMetadata),
+    InSegment { reader: &'a mut MetadataReader<'s>, ordinal: RowOrdinal, decoded: Option<NodeMetadata> },
+}
+
+impl MatchingRow<'_, '_> {
+    /// The metadata, decoded once.
+    pub(crate) fn metadata(&mut self) -> Result<&NodeMetadata> {
+        match &mut self.metadata {
+            RowMetadata::InMemory(metadata) => Ok(metadata),
+            RowMetadata::InSegment { decoded: Some(metadata), .. } => Ok(metadata),
+            RowMetadata::InSegment { reader, ordinal, decoded } => {
+                Ok(decoded.insert(NodeMetadata::decode(reader.encoded(*ordinal)?)?))
+            }
+        }
+    }
 }
 
 impl Core {
@@ -116,25 +140,54 @@ impl Core {
         seqno: SeqNo,
         filter: &Filter,
     ) -> Result<Vec<NodeId>> {
-        filter.check()?;
         let mut ids = Vec::new();
+        self.each_match(version, seqno, filter, &mut |row| {
+            ids.push(row.id);
+            Ok(())
+        })?;
+        Ok(ids)
+    }
+
+    /// Visits each row that matches a filter and that a reader at `seqno` sees: those of the memtables in no order, those
+    /// of each segment in its order. No lock is held meanwhile. The first error ends it.
+    pub(crate) fn each_match(
+        &self,
+        version: &Version,
+        seqno: SeqNo,
+        filter: &Filter,
+        visit: &mut dyn FnMut(&mut MatchingRow<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
+        filter.check()?;
+        let matching = |row: &&MemRow| row.visible_at(seqno) && filter.matches(row.id, &row.metadata);
         for table in version.memtables() {
-            table.each_chunk(|chunk| {
-                let matching = |row: &&MemRow| row.visible_at(seqno) && filter.matches(row.id, &row.metadata);
-                ids.extend(chunk.rows.iter().filter(matching).map(|row| row.id));
-            });
+            let of_open = |open: &Chunk| -> Vec<(NodeId, Arc<NodeMetadata>)> {
+                open.rows.iter().filter(matching).map(|row| (row.id, row.metadata.clone())).collect()
+            };
+            let (open, full) = table.chunks_now(of_open);
+            for (id, metadata) in &open {
+                visit(&mut MatchingRow { id: *id, metadata: RowMetadata::InMemory(metadata) })?;
+            }
+            for row in full.iter().flat_map(|chunk| &chunk.rows).filter(matching) {
+                visit(&mut MatchingRow { id: row.id, metadata: RowMetadata::InMemory(&row.metadata) })?;
+            }
         }
+        let caches = self.caches();
         for segment in &version.segments {
             let candidates = segment.candidates(filter)?;
+            let mut reader = segment.metadata_reader(&caches);
             for ordinal in &candidates.bitmap {
-                if segment.visible_at(ordinal, seqno)?
-                    && self.is_match(segment, ordinal, filter, &candidates)?
-                {
-                    ids.push(segment.id(ordinal)?);
+                if !segment.visible_at(ordinal, seqno)? {
+                    continue;
+                }
+                let id = segment.id(ordinal)?;
+                let metadata = RowMetadata::InSegment { reader: &mut reader, ordinal, decoded: None };
+                let mut row = MatchingRow { id, metadata };
+                if !candidates.unsure.contains(ordinal) || filter.matches(id, row.metadata()?) {
+                    visit(&mut row)?;
                 }
             }
         }
-        Ok(ids)
+        Ok(())
     }
 
     /// Whether a candidate really matches.

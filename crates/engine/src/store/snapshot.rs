@@ -111,6 +111,22 @@ impl Snapshot {
         Ok(self.core.matching_ids(&self.version, self.seqno, filter)?.len() as u64)
     }
 
+    /// Hands id and metadata of every node that matches to `visit`, once each: those in memory first, in no order, then
+    /// those of one segment after the other, by path and id. Vectors are not read; metadata is decompressed a block at
+    /// a time, which is all that is held in memory.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a filter that cannot be; `Corrupt` if a block it needs is damaged; that of `visit`, which
+    /// ends the pass.
+    pub fn each_metadata(
+        &self,
+        filter: &Filter,
+        visit: &mut dyn FnMut(NodeId, &NodeMetadata) -> Result<()>,
+    ) -> Result<()> {
+        self.core.check_open()?;
+        self.core.each_match(&self.version, self.seqno, filter, &mut |row| visit(row.id, row.metadata()?))
+    }
+
     /// All nodes in id order, one after the other; memory for the ids of the memtables alone.
     pub fn iter(&self) -> Result<impl Iterator<Item = Result<CodeNode>>> {
         self.core.check_open()?;

@@ -197,6 +197,7 @@ pub(crate) fn every_write(store: &PersistentVectorStore) -> Vec<(&'static str, R
         ("delete_by_filter", store.delete_by_filter(&Filter::everything()).map(drop)),
         ("replace_path", store.replace_path("a.rs", &[node(1)]).map(drop)),
         ("configure", store.configure(|settings: &mut Settings| settings.merge_fanout = 9)),
+        ("set_property", store.set_property("root", Some("/"))),
         ("flush", store.flush()),
         ("merge", store.merge().map(drop)),
     ]
@@ -237,11 +238,13 @@ fn a_closed_store_says_so_to_every_call() {
         ("snapshot", other.snapshot().map(drop)),
         ("verify", other.verify().map(drop)),
         ("stats", other.stats().map(drop)),
+        ("property", other.property("root").map(drop)),
         ("refresh", other.refresh()),
         ("snapshot.get", snapshot.get(1).map(drop)),
         ("snapshot.search", snapshot.search(&request).map(drop)),
         ("snapshot.count", snapshot.count(&everything).map(drop)),
         ("snapshot.iter", snapshot.iter().map(|_| ())),
+        ("snapshot.each_metadata", snapshot.each_metadata(&everything, &mut |_, _| Ok(()))),
     ]);
     for (name, outcome) in outcomes {
         let error = outcome.expect_err(name);

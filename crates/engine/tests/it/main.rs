@@ -8,6 +8,8 @@ mod corruption;
 mod corruption_examine;
 mod crash_sim;
 mod found_by_review;
+mod metadata_pass;
 mod oracle;
+mod properties;
 mod read_only;
 mod sample;

@@ -160,14 +160,31 @@ fn check_reads(snapshot: &Snapshot, model: &Model, metric: Metric, op: &Op) {
             let expected: Vec<_> = matching(model, filter).into_iter().map(|node| node.id).collect();
             assert_eq!(snapshot.ids(filter).unwrap(), expected, "{filter:?}");
             assert_eq!(snapshot.count(filter).unwrap(), expected.len() as u64);
+            assert_eq!(each_metadata(snapshot, filter), metadata_of(matching(model, filter)), "{filter:?}");
         }
         _ => {}
     }
 }
 
+fn metadata_of<'a>(nodes: impl IntoIterator<Item = &'a CodeNode>) -> BTreeMap<NodeId, NodeMetadata> {
+    nodes.into_iter().map(|node| (node.id, node.metadata())).collect()
+}
+
+/// What a pass over the metadata visits, none of it twice.
+fn each_metadata(snapshot: &Snapshot, filter: &Filter) -> BTreeMap<NodeId, NodeMetadata> {
+    let mut found = BTreeMap::new();
+    let mut visit = |id, metadata: &NodeMetadata| {
+        assert_eq!(found.insert(id, metadata.clone()), None, "node {id} is visited twice");
+        Ok(())
+    };
+    snapshot.each_metadata(filter, &mut visit).unwrap();
+    found
+}
+
 fn check_all(snapshot: &Snapshot, model: &Model) {
     let found: Vec<_> = snapshot.iter().unwrap().map(Result::unwrap).collect();
     assert!(found.iter().eq(model.values()), "iteration differs from the model");
+    assert_eq!(each_metadata(snapshot, &Filter::everything()), metadata_of(&found));
     for id in (0..25).chain([u128::MAX, 1 << 64]) {
         assert_eq!(snapshot.get(id).unwrap().as_ref(), model.get(&id));
     }

@@ -1,9 +1,9 @@
 //! C, and what C++ has in common with it.
 //!
-//! - Prototypes outside of functions are functions too, for a header often has nothing else; of several in one
-//!   declaration, the first.
-//! - `typedef struct tag {…} Name` is one struct, called `Name`. Other typedefs are types; of several names in
-//!   one typedef, the first that is no pointer.
+//! - Prototypes outside of functions are functions too, for a header often has nothing else; of several in
+//!   one declaration, the first.
+//! - `typedef struct tag {…} Name` is one struct, called `Name`. Other typedefs are types; of several names
+//!   in one typedef, the first that is no pointer.
 //! - `#define` is a macro where it takes parameters.
 //! - Both branches of an `#if` count.
 

@@ -1,7 +1,7 @@
 //! Spaces in place of what the grammars of C and C++ stumble over, before they see it.
 //!
-//! They parse text that the preprocessor has not seen. Most of it they can take; what makes them lose whole
-//! functions and classes is blanked out, byte by byte, so that all ranges stay what they are:
+//! They parse text that the preprocessor has not seen. Most of it they can take; what makes them lose
+//! whole functions and classes is blanked out, byte by byte, so that all ranges stay what they are:
 //! - branches of an `#if` that are no whole statements (see [`c_branches`](super::c_branches));
 //! - macros in a definition's head, which are words in capitals where no such word can be: `class EXPORT Name {`,
 //!   `API void CALL name(`, `name(int) NOEXCEPT;`, `typedef int (CALL *name)(int);`;
@@ -316,8 +316,8 @@ impl<'a> Mask<'a> {
     }
 }
 
-/// Whether there is a type before a function's name that is not in capitals, and may be one. What is before `::` or `<` is a part
-/// of another name, what is between `<` and `>` as well.
+/// Whether there is a type before a function's name that is not in capitals, and may be one. What is before
+/// `::` or `<` is a part of another name, what is between `<` and `>` as well.
 fn has_type(head: &[Item<'_>], may_be: fn(&[u8]) -> bool) -> bool {
     let mut angles = 0;
     head.iter().enumerate().any(|(at, item)| {

@@ -1,7 +1,8 @@
 //! C++: what [`c`](super::c) says of C, and classes, namespaces and templates.
 //!
-//! - A function is a method if it is in a class, or defined outside of it: `void A::b() {}` (which might as well
-//!   be a namespace's; that cannot be seen). In a class, only what has a body counts. Friends are functions.
+//! - A function is a method if it is in a class, or defined outside of it: `void A::b() {}` (which might as
+//!   well be a namespace's; that cannot be seen). In a class, only what has a body counts. Friends are
+//!   functions.
 //! - Names have no template arguments; what is special to some is told apart by its ordinal.
 //! - A span takes its `template <…>` in.
 //! - `TEST(Suite, Name) {…}`, a definition without a type whose name is all capitals, is called `Suite.Name`.

@@ -11,6 +11,7 @@
 mod file;
 mod rules;
 mod store;
+mod texts;
 
 use codegraph_vector_base::{Epoch, Generation, Lsn, RowChecksumSum, SegmentId, SeqNo, StoreId};
 use wincode::{SchemaRead, SchemaWrite};
@@ -49,7 +50,7 @@ pub struct Manifest {
     pub next_segment_id: SegmentId,
     /// The live segments.
     pub segments: Vec<SegmentRef>,
-    /// Run-time settings that outlive a restart: unique names, values as text.
+    /// Run-time settings that outlive a restart, and properties (`texts.rs`): unique names, values as text.
     pub settings: Vec<(String, String)>,
     /// PREPARE records without a decision, opaque here. Reserved.
     pub prepared: Vec<Vec<u8>>,

@@ -290,24 +290,17 @@ impl<S, E> Log<S, E> {
         entries: Vec<(E, Arc<Ticket>)>,
         group: &Group,
         end: GroupEnd,
-        mut turn: MutexGuard<'_, Option<Error>>,
+        turn: MutexGuard<'_, Option<Error>>,
         hooks: &dyn LogHooks<S, E>,
     ) {
         self.counters.commits.fetch_add(entries.len() as u64, Ordering::Relaxed);
         let (entries, tickets): (Vec<E>, Vec<_>) = entries.into_iter().unzip();
-        if turn.is_none() {
-            *turn = hooks.committed(entries, group.bytes(), end).err();
+        let mut turn = Turn { queue: &self.queue, failed: Some(turn), tickets, end };
+        if let Some(failed) = turn.failed.as_mut().filter(|failed| failed.is_none()) {
+            // Stands if applying panics.
+            **failed = Some(Error::new(ErrorKind::Corrupt, "applying a commit panicked"));
+            **failed = hooks.committed(entries, group.bytes(), end).err();
         }
-        let outcome = match &*turn {
-            None => Ok(Committed { durable: end.synced >= end.lsn }),
-            Some(error) => {
-                self.queue.lock().failed.get_or_insert_with(|| latched(error));
-                let unknown = error.clone().as_kind(ErrorKind::OutcomeUnknown);
-                Err(unknown.context("the commit is logged but could not be applied"))
-            }
-        };
-        drop(turn);
-        tickets.iter().for_each(|ticket| ticket.complete(outcome.clone()));
     }
 
     /// Fails the group and everything queued behind it, which was numbered to follow it.
@@ -436,6 +429,29 @@ impl<S, E> Log<S, E> {
             syncs: get(&self.counters.syncs),
             sync_us: get(&self.counters.sync_us),
         }
+    }
+}
+
+/// The turn of a group to be applied. Its end tells who waits, also if applying panics.
+struct Turn<'a, S, E> {
+    queue: &'a Mutex<Queue<S, E>>,
+    failed: Option<MutexGuard<'a, Option<Error>>>,
+    tickets: Vec<Arc<Ticket>>,
+    end: GroupEnd,
+}
+
+impl<S, E> Drop for Turn<'_, S, E> {
+    fn drop(&mut self) {
+        let outcome = match self.failed.as_ref().and_then(|failed| (**failed).as_ref()) {
+            None => Ok(Committed { durable: self.end.synced >= self.end.lsn }),
+            Some(error) => {
+                self.queue.lock().failed.get_or_insert_with(|| latched(error));
+                let unknown = error.clone().as_kind(ErrorKind::OutcomeUnknown);
+                Err(unknown.context("the commit is logged but could not be applied"))
+            }
+        };
+        drop(self.failed.take());
+        self.tickets.iter().for_each(|ticket| ticket.complete(outcome.clone()));
     }
 }
 

@@ -4,6 +4,7 @@ use codegraph_vector::{CacheConfig, CodeNode, Durability, EvictionPolicy, Filter
 use codegraph_vector_testkit::{Rng, generators};
 
 use super::model::{Change, State};
+use super::property;
 
 const PATHS: [&str; 3] = ["a.rs", "src/b.rs", "src/c/d.py"];
 const LANGUAGES: [&str; 2] = ["rust", "python"];
@@ -16,6 +17,7 @@ pub enum Step {
     Flush,
     Merge,
     Configure(Settings),
+    SetProperty(Option<String>),
     Read,
     /// Another process reads.
     ReadElsewhere,
@@ -31,7 +33,8 @@ pub enum Step {
 /// A step for a store that is in this state.
 pub fn step(rng: &mut Rng, state: &State, dimension: usize) -> Step {
     match rng.below(100) {
-        0..70 => Step::Write(change(rng, state, dimension)),
+        0..66 => Step::Write(change(rng, state, dimension)),
+        66..70 => Step::SetProperty(property::value(rng)),
         70..76 => Step::Flush,
         76..81 => Step::Merge,
         81..84 => Step::Configure(settings(rng)),

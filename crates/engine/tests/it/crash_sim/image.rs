@@ -159,6 +159,7 @@ impl Image<'_> {
         };
         Range { floor, ..*range }.check(at).map_err(|error| format!("{error}, to a reader elsewhere"))?;
         compare::whole(&reader, self.model.state(at)?, rng)?;
+        self.model.property.check(&reader)?;
         range.floor = range.floor.max(at);
         Ok(self.model.durable.max(at))
     }
@@ -169,6 +170,7 @@ impl Image<'_> {
         let store = opened.map_err(|error| format!("open: {error:?}"))?;
         let at = seqno(&store)?;
         range.check(at)?;
+        self.model.property.check(&store)?;
         compare::whole(&store, self.model.state(at)?, rng)?;
         report(&store, at)?;
         Ok((store, at))
@@ -185,6 +187,8 @@ impl Image<'_> {
     fn again(&self, store: PersistentVectorStore, at: u64, rng: &mut Rng) -> Check {
         let mut model = self.model.clone();
         model.recovered(at);
+        let said = model.property.check(&store)?;
+        model.property.recovered(said);
         if rng.chance(0.3) {
             write_one(&store, &mut model, self.setup.dimension, rng)?;
         }

@@ -13,6 +13,7 @@ mod generate;
 mod image;
 mod model;
 mod net;
+mod property;
 mod run;
 mod settle;
 mod world;
@@ -90,6 +91,7 @@ impl Summary {
         self.segments += other.segments;
         self.death_files += other.death_files;
         self.opened += other.opened;
+        self.properties += other.properties;
     }
 }
 
@@ -111,10 +113,22 @@ fn a_crash_at_any_call_keeps_every_promise() {
     }
     println!("{count} seeds: {sum:?}");
     // Nothing is proved by workloads in which nothing happens.
-    let Summary { images, commits, submitted, faults, rotations, segments, death_files, opened, .. } = sum;
-    let least = [images / 50, commits / 5, submitted, faults, rotations, segments, death_files, opened]
-        .into_iter()
-        .min();
+    let Summary {
+        images,
+        commits,
+        submitted,
+        faults,
+        rotations,
+        segments,
+        death_files,
+        opened,
+        properties,
+        ..
+    } = sum;
+    let least =
+        [images / 50, commits / 5, submitted, faults, rotations, segments, death_files, opened, properties]
+            .into_iter()
+            .min();
     assert!(count < 50 || least >= Some(count / 10), "too little happened");
 }
 

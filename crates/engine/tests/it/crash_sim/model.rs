@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use super::property::Property;
 use codegraph_vector::{CodeNode, Filter, NodeId, RowChecksum, RowChecksumSum, Write};
 
 /// The outcome of a check; the message is for whoever replays the seed.
@@ -143,11 +144,19 @@ pub struct Model {
     pub written: u64,
     /// What readers in other processes must see.
     pub acknowledged: u64,
+    /// What the store must say of itself.
+    pub property: Property,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        Self { states: vec![Arc::default()], durable: 0, written: 0, acknowledged: 0 }
+        Self {
+            states: vec![Arc::default()],
+            durable: 0,
+            written: 0,
+            acknowledged: 0,
+            property: Property::default(),
+        }
     }
 }
 

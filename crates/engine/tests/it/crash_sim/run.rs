@@ -15,6 +15,7 @@ use super::faults;
 use super::generate::{self, Step};
 use super::image::{Setup, abandon, seqno};
 use super::model::{Change, Check, Model, Range};
+use super::property;
 use super::world::{Inner, World};
 
 /// Parts of the safety that are switched off.
@@ -43,6 +44,8 @@ pub struct Summary {
     pub death_files: u64,
     /// Openings of the store by the workload.
     pub opened: u64,
+    /// Changes of the property.
+    pub properties: u64,
 }
 
 struct Run {
@@ -145,6 +148,15 @@ impl Run {
                 self.world.aside(|inner| inner.synced = synced);
                 self.maintained(outcome, None)?;
             }
+            Step::SetProperty(value) => {
+                self.world.aside(|inner| inner.model.property.begin(value.clone()));
+                let outcome = property::set(&store, value.as_deref());
+                self.world.aside(|inner| {
+                    inner.model.property.end(&outcome);
+                    inner.did.properties += u64::from(outcome.is_ok());
+                });
+                self.maintained(outcome, None)?;
+            }
             Step::Read => self.world.aside(|inner| inner.read(&store))?,
             Step::ReadElsewhere => self.read_elsewhere()?,
             Step::Verify => self.world.aside(|_| compare::verify(&store))?,
@@ -177,6 +189,7 @@ impl Run {
         let store = self.store()?;
         let (limbo, end) = self.world.aside(|inner| (inner.limbo, inner.model.end()));
         if !limbo {
+            self.world.aside(|inner| inner.model.property.check(&store))?;
             let visible = seqno(&store)?;
             return if visible == end {
                 Ok(())
@@ -332,6 +345,8 @@ impl Run {
             let at = seqno(&store)?;
             range.check(at)?;
             inner.model.recovered(at);
+            let said = inner.model.property.check(&store)?;
+            inner.model.property.recovered(said);
             inner.created = true;
             inner.did.opened += 1;
             inner.synced = store.settings().durability == Durability::Sync;

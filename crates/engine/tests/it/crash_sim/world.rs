@@ -192,6 +192,9 @@ impl Inner {
         }
         compare::whole(&reader, self.model.state(at)?, &mut self.rng)
             .map_err(|error| format!("{error}\n  read elsewhere at commit {at}"))?;
+        if !self.faults.note_lost() {
+            self.model.property.check(&reader)?;
+        }
         self.model.durable = self.model.durable.max(at);
         self.model.acknowledge(at, true);
         Ok(())

@@ -93,3 +93,60 @@ fn a_log_that_was_shut_does_not_grow() {
         assert_eq!(log.appender(Appender::end), end, "another may be writing there by now");
     });
 }
+
+/// Panics over the first group that it is to apply.
+struct Panics {
+    owner: Owner,
+    next: AtomicBool,
+}
+
+impl LogHooks<u64, u64> for Panics {
+    fn sync_policy(&self) -> SyncPolicy {
+        self.owner.policy
+    }
+
+    fn committed(&self, entries: Vec<u64>, group: &[u8], end: GroupEnd) -> Result<()> {
+        assert!(!self.next.swap(false, Ordering::SeqCst), "a panic on purpose");
+        self.owner.committed(entries, group, end)
+    }
+
+    fn failed(&self, next: &mut u64, entries: Vec<u64>) {
+        self.owner.failed(next, entries);
+    }
+}
+
+#[test]
+fn a_panic_while_a_group_is_applied_is_told_to_all_who_wait_and_stops_the_log() {
+    let sim = SimVfs::new(1);
+    let numbers = Arc::new(Numbers::create(&sim, ENDLESS));
+    let tickets: Vec<_> = (0..3).map(|_| numbers.queue(8).expect("queued")).collect();
+    let owner = Numbers::create(&SimVfs::new(2), ENDLESS).owner;
+    let hooks = Arc::new(Panics { owner, next: AtomicBool::new(true) });
+    let (done, finished) = mpsc::channel();
+    for ticket in tickets {
+        let (numbers, hooks, done) = (numbers.clone(), hooks.clone(), done.clone());
+        thread::spawn(move || {
+            // Whoever leads meets the panic itself.
+            let wait = || numbers.log.wait(&ticket, &*hooks);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(wait));
+            done.send(outcome.ok()).expect("received");
+        });
+    }
+    let mut panicked = 0;
+    for _ in 0..3 {
+        match finished.recv_timeout(Duration::from_secs(10)).expect("nobody sleeps for ever") {
+            None => panicked += 1,
+            Some(outcome) => {
+                let error = outcome.expect_err("it was not applied");
+                assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+                assert!(error.to_string().contains("panicked"), "{error}");
+            }
+        }
+    }
+    assert_eq!(panicked, 1);
+    let error = numbers.queue(8).expect_err("what is in memory no longer follows the log");
+    assert_eq!(error.kind(), ErrorKind::ReadOnly);
+    assert!(error.to_string().contains("reopened"), "{error}");
+    numbers.log.drain(&*hooks);
+    assert_eq!(read(&sim).0, [0, 1, 2], "all of it is in the log");
+}
