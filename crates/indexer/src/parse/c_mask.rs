@@ -3,8 +3,8 @@
 //! They parse text that the preprocessor has not seen. Most of it they can take; what makes them lose
 //! whole functions and classes is blanked out, byte by byte, so that all ranges stay what they are:
 //! - branches of an `#if` that are no whole statements (see [`c_branches`](super::c_branches));
-//! - macros in a definition's head, which are words in capitals where no such word can be: `class EXPORT Name {`,
-//!   `API void CALL name(`, `name(int) NOEXCEPT;`, `typedef int (CALL *name)(int);`;
+//! - macros in a definition's head, which are words in capitals where no such word can be:
+//!   `class EXPORT Name {`, `API void CALL name(`, `name(int) NOEXCEPT;`, `typedef int (CALL *name)(int);`;
 //! - macros alone on a line where a declaration starts: `BEGIN_NAMESPACE`.
 //!
 //! A head is what stands between two of `;`, `{`, `}`, `:` and lines of the preprocessor.

@@ -5,7 +5,8 @@
 //!   functions.
 //! - Names have no template arguments; what is special to some is told apart by its ordinal.
 //! - A span takes its `template <…>` in.
-//! - `TEST(Suite, Name) {…}`, a definition without a type whose name is all capitals, is called `Suite.Name`.
+//! - `TEST(Suite, Name) {…}`, a definition without a type whose name is all capitals, is called
+//!   `Suite.Name`.
 
 use std::borrow::Cow;
 
