@@ -36,7 +36,7 @@ fn file(language: Language, docs: Vec<Range<usize>>, nodes: Vec<ParsedNode>) -> 
 
 /// The range of one comment.
 fn one_comment(start: usize, end: usize) -> Vec<Range<usize>> {
-    Vec::from([start..end])
+    std::iter::once(start..end).collect()
 }
 
 const PYTHON: &str = r#""""Of the file."""
