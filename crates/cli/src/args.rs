@@ -6,12 +6,18 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use codegraph_vector::{EmbedderId, Metric, NodeId, parse_node_id};
 
-use crate::commands::{delete, export, flush, get, import, merge, query, stats, verify};
+use crate::commands::{
+    completions, delete, export, flush, get, import, index, man, mcp, merge, query, search, stats, verify,
+};
 
 /// The persistent vector store for code graphs.
 #[derive(Debug, Parser)]
 #[command(name = "cgv", version, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage.")]
+#[command(after_help = "Start here:\n  \
+    cgv index .                           parse and store the code in this folder\n  \
+    cgv search \"parse the config file\"    find code by what it does\n  \
+    cgv mcp                               let an assistant search it\n\n\
+    Exit codes: 0 ok, 1 failed, 2 wrong usage.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) globals: Globals,
@@ -34,18 +40,23 @@ pub(crate) struct Globals {
     pub(crate) json: bool,
 }
 
-/// What to do.
+/// What to do, what a newcomer needs first.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Index(index::IndexArgs),
+    Search(search::SearchArgs),
+    Mcp(mcp::McpArgs),
+    Stats(stats::StatsArgs),
+    Get(get::GetArgs),
+    Delete(delete::DeleteArgs),
     Import(import::ImportArgs),
     Export(export::ExportArgs),
     Query(query::QueryArgs),
-    Get(get::GetArgs),
-    Delete(delete::DeleteArgs),
-    Stats(stats::StatsArgs),
     Verify(verify::VerifyArgs),
     Flush(flush::FlushArgs),
     Merge(merge::MergeArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// A path as it is. An empty one, which a variable that was emptied gives, is for the command to judge.

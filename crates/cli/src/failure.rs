@@ -64,7 +64,7 @@ pub(crate) fn eprintln_quiet(line: &str) {
 /// What to do about an error of this kind, where its message does not say so itself.
 fn remedy(kind: ErrorKind) -> Option<&'static str> {
     match kind {
-        ErrorKind::Busy => Some("export, query, get, stats and verify work beside the other process"),
+        ErrorKind::Busy => Some("search, export, query, get, stats and verify work beside the other process"),
         ErrorKind::ReadOnly => {
             Some("reading still works; look at the permissions, then run the command again")
         }

@@ -14,26 +14,37 @@ const FOLDER: &str = ".cgv";
 const IGNORE_ALL: &str = "*\n";
 
 /// The folder of the store that is meant.
-#[derive(Debug, PartialEq, Eq)]
-struct Location {
-    path: PathBuf,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// The store's folder.
+    pub(crate) path: PathBuf,
     /// It was neither named nor found: a new one would be made by default.
     by_default: bool,
 }
 
-fn locate(globals: &Globals) -> Result<Location, Failure> {
+/// The store that was named, else the nearest one in the working folder or above.
+pub(crate) fn locate(globals: &Globals) -> Result<Location, Failure> {
+    locate_from(globals, working_folder)
+}
+
+/// The store that was named, else the nearest one in a folder or above.
+pub(crate) fn locate_from(
+    globals: &Globals,
+    folder: impl FnOnce() -> Result<PathBuf>,
+) -> Result<Location, Failure> {
     match &globals.store {
         Some(path) if path.as_os_str().is_empty() => Err(Failure::Usage(
             "the name of the store is empty; give a folder, or leave --store out and CGV_STORE unset"
                 .to_owned(),
         )),
         Some(path) => Ok(Location { path: path.clone(), by_default: false }),
-        None => {
-            let here =
-                std::env::current_dir().map_err(|cause| Error::io("find", "the working folder", cause))?;
-            Ok(find_upward(&here))
-        }
+        None => Ok(find_upward(&folder()?)),
     }
+}
+
+/// The folder that the process was started in.
+pub(crate) fn working_folder() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|cause| Error::io("find", "the working folder", cause))
 }
 
 fn find_upward(here: &Path) -> Location {
@@ -44,9 +55,8 @@ fn find_upward(here: &Path) -> Location {
 
 /// Opens the store to read, beside whoever writes.
 pub(crate) fn open_reading(globals: &Globals) -> Result<PersistentVectorStore, Failure> {
-    let location = locate(globals)?;
     let options = OpenOptions { read_only: true, must_exist: true, ..common(globals) };
-    PersistentVectorStore::open(&location.path, options).map_err(|error| explain(error, &location).into())
+    Ok(locate(globals)?.open(options)?)
 }
 
 /// Opens a store that is there, to write.
@@ -56,18 +66,33 @@ pub(crate) fn open_writing(globals: &Globals) -> Result<PersistentVectorStore, F
 
 /// Opens the store to write, as the options say; makes it if they allow it.
 pub(crate) fn open_with(globals: &Globals, options: OpenOptions) -> Result<PersistentVectorStore, Failure> {
-    let location = locate(globals)?;
-    let is_new = location.by_default && !location.path.exists();
-    let options = OpenOptions { backups: common(globals).backups, ..options };
-    let store =
-        PersistentVectorStore::open(&location.path, options).map_err(|error| explain(error, &location))?;
-    if is_new {
-        files::write(&location.path.join(".gitignore"), IGNORE_ALL.as_bytes())?;
-    }
-    tell_of_recovery(&store);
-    Ok(store)
+    Ok(locate(globals)?.open(OpenOptions { backups: common(globals).backups, ..options })?)
 }
 
+impl Location {
+    /// Opens the store as the options say; makes it if they allow it.
+    pub(crate) fn open(&self, options: OpenOptions) -> Result<PersistentVectorStore> {
+        let writes = !options.read_only;
+        let store =
+            PersistentVectorStore::open(&self.path, options).map_err(|error| explain(error, self))?;
+        if writes {
+            self.ignore()?;
+            tell_of_recovery(&store);
+        }
+        Ok(store)
+    }
+
+    /// Keeps a store of the usual name out of the repository that it lies in. Whoever made it may not have got so far.
+    fn ignore(&self) -> Result<()> {
+        let path = self.path.join(".gitignore");
+        if self.path.file_name().is_some_and(|name| name == FOLDER) && !path.exists() {
+            files::write(&path, IGNORE_ALL.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// What every opening has in common.
 fn common(globals: &Globals) -> OpenOptions {
     let backups = globals.backups.clone().filter(|path| !path.as_os_str().is_empty());
     OpenOptions { backups, ..OpenOptions::default() }
@@ -82,11 +107,11 @@ fn explain(error: Error, location: &Location) -> Error {
     }
     if missing && location.by_default {
         let message =
-            "there is no store: no .cgv here or above; `cgv import` makes one, --store names another";
+            "there is no store: no .cgv here or above; `cgv index PATH` makes one, --store names another";
         return Error::new(ErrorKind::NotFound, message);
     }
     if missing && !holds_manifest(&location.path) {
-        let message = "there is no store here; `cgv import` makes one, --store names another";
+        let message = "there is no store here; `cgv index PATH` or `cgv import` makes one, --store names another";
         return Error::new(ErrorKind::NotFound, message).at(&location.path);
     }
     error

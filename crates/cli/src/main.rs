@@ -9,9 +9,14 @@ mod commands;
 mod failure;
 mod files;
 mod formats;
+mod hits;
 mod import;
 mod location;
+mod mcp;
 mod output;
+mod place;
+mod progress;
+mod workspace;
 
 use std::process::ExitCode;
 

@@ -1,15 +1,10 @@
-//! Results on standard output, progress on a terminal's standard error.
+//! Results on standard output.
 
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
-use std::time::Duration;
+use std::io::{self, BufWriter, StdoutLock, Write};
 
-use codegraph_vector_base::{Clock, SystemClock};
 use serde::Serialize;
 
 use crate::failure::Failure;
-
-/// Time between two lines of progress.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Prints a result: one JSON document, or what `human` writes.
 pub(crate) fn print<T: Serialize>(
@@ -52,44 +47,6 @@ pub(crate) fn bytes(number: u64) -> String {
         unit += 1;
     }
     format!("{size:.1} {}", UNITS[unit])
-}
-
-/// A line on the terminal that says how far a command is. Nothing, if nobody watches.
-#[derive(Debug)]
-pub(crate) struct Progress {
-    clock: SystemClock,
-    shown: Option<Duration>,
-    visible: bool,
-}
-
-impl Progress {
-    pub(crate) fn new() -> Self {
-        Self { clock: SystemClock::new(), shown: None, visible: io::stderr().is_terminal() }
-    }
-
-    /// Time since the start, in seconds.
-    pub(crate) fn seconds(&self) -> f64 {
-        self.clock.monotonic().as_secs_f64()
-    }
-
-    /// Shows how many rows are done, of so many if that is known.
-    pub(crate) fn rows(&mut self, done: u64, of: Option<u64>) {
-        let now = self.clock.monotonic();
-        if !self.visible || self.shown.is_some_and(|shown| now < shown + PROGRESS_INTERVAL) {
-            return;
-        }
-        self.shown = Some(now);
-        let share = of.filter(|of| *of > 0).map(|of| format!(" ({} %)", done * 100 / of)).unwrap_or_default();
-        let rate = done as f64 / now.as_secs_f64().max(1e-9);
-        let _ = write!(io::stderr(), "\r\x1b[K{done} rows{share}, {rate:.0} a second");
-    }
-
-    /// Takes the line away.
-    pub(crate) fn end(&mut self) {
-        if self.shown.take().is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
 }
 
 #[cfg(test)]

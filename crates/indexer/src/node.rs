@@ -32,6 +32,21 @@ pub enum NodeKind {
 }
 
 impl NodeKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Module,
+        Self::Function,
+        Self::Method,
+        Self::Class,
+        Self::Struct,
+        Self::Enum,
+        Self::Union,
+        Self::Trait,
+        Self::Interface,
+        Self::Type,
+        Self::Macro,
+    ];
+
     /// Its name in lower case, as nodes carry it.
     pub fn name(self) -> &'static str {
         match self {

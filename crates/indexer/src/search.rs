@@ -1,8 +1,18 @@
 //! Finding nodes: by a question in plain words, by being like another node, by place.
 
-use codegraph_vector::{Filter, Match, NodeId, NodeMetadata, Result, Snapshot};
+use std::cmp::Reverse;
+
+use codegraph_vector::{
+    AttributeValue, Error, ErrorKind, Filter, Match, NodeId, NodeMetadata, Result, SearchRequest, Snapshot,
+    node_id_text,
+};
 
 use crate::embed::Embedder;
+
+/// The attribute with a node's name within its file.
+const QUALIFIED_NAME: &str = "qualified_name";
+/// The attribute with the hash of a file's bytes, which the file's own node has and no other.
+pub(crate) const FILE_HASH: &str = "file_hash";
 
 /// Which nodes may be found, and how many.
 #[derive(Clone, Debug)]
@@ -13,7 +23,7 @@ pub struct SearchOptions {
     pub filter: Filter,
 }
 
-/// The nodes that answer a question best, best first, with metadata.
+/// The nodes that answer a question best, best first, with metadata. None if the embedder knows no word of it.
 ///
 /// # Errors
 /// Whatever the embedder or the store fails with.
@@ -23,8 +33,12 @@ pub fn search_text(
     text: &str,
     options: &SearchOptions,
 ) -> Result<Vec<Match>> {
-    let _ = (snapshot, embedder, text, options);
-    Ok(Vec::new())
+    let vector = embedder.embed_query(text)?;
+    // A vector without a direction is near to nothing.
+    if vector.iter().all(|number| *number == 0.0) {
+        return Ok(Vec::new());
+    }
+    nearest(snapshot, vector, options.limit, options.filter.clone())
 }
 
 /// The nodes most like another one, which is not among them; best first, with metadata.
@@ -32,8 +46,17 @@ pub fn search_text(
 /// # Errors
 /// `NotFound` if there is no such node; whatever the store fails with.
 pub fn search_like(snapshot: &Snapshot, id: NodeId, options: &SearchOptions) -> Result<Vec<Match>> {
-    let _ = (snapshot, id, options);
-    Ok(Vec::new())
+    let node = snapshot
+        .get(id)?
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(id))))?;
+    let others = options.filter.clone().and(!Filter::ids([id]));
+    nearest(snapshot, node.embedding, options.limit, others)
+}
+
+fn nearest(snapshot: &Snapshot, vector: Vec<f32>, limit: usize, filter: Filter) -> Result<Vec<Match>> {
+    let mut request = SearchRequest::new(vector, limit);
+    request.filter = (!filter.is_everything()).then_some(filter);
+    Ok(snapshot.search(&request)?.matches)
 }
 
 /// The innermost node at a line of a file; the file's own node if there is no other.
@@ -41,6 +64,46 @@ pub fn search_like(snapshot: &Snapshot, id: NodeId, options: &SearchOptions) -> 
 /// # Errors
 /// Whatever the store fails with.
 pub fn node_at(snapshot: &Snapshot, path: &str, line: u32) -> Result<Option<(NodeId, NodeMetadata)>> {
-    let _ = (snapshot, path, line);
-    Ok(None)
+    let at =
+        Filter::path(path).and(Filter::range("start_line", ..=line)).and(Filter::range("end_line", line..));
+    let mut innermost: Option<(_, NodeId, NodeMetadata)> = None;
+    for id in snapshot.ids(&at.and(Filter::missing(&attribute(FILE_HASH))))? {
+        let Some(node) = snapshot.get(id)? else { continue };
+        let metadata = node.metadata();
+        let lines = metadata.end_line.zip(metadata.start_line).map(|(end, start)| end.abs_diff(start));
+        // Of several on one line, the one whose name says that it is in the others.
+        let name_bytes = qualified_name(&metadata).map_or(0, str::len);
+        let place = (lines, Reverse(name_bytes), id);
+        if innermost.as_ref().is_none_or(|(inner, ..)| place < *inner) {
+            innermost = Some((place, id, metadata));
+        }
+    }
+    match innermost {
+        Some((_, id, metadata)) => Ok(Some((id, metadata))),
+        None => file_node(snapshot, path),
+    }
 }
+
+/// The node of a file itself.
+pub(crate) fn file_node(snapshot: &Snapshot, path: &str) -> Result<Option<(NodeId, NodeMetadata)>> {
+    let of_file = Filter::path(path).and(!Filter::missing(&attribute(FILE_HASH)));
+    let Some(id) = snapshot.ids(&of_file)?.first().copied() else { return Ok(None) };
+    Ok(snapshot.get(id)?.map(|node| (id, node.metadata())))
+}
+
+/// A node's name within its file, such as `Store::open`, where the indexer recorded one.
+pub fn qualified_name(metadata: &NodeMetadata) -> Option<&str> {
+    match metadata.attributes.get(QUALIFIED_NAME) {
+        Some(AttributeValue::Text(name)) => Some(name),
+        _ => None,
+    }
+}
+
+/// An attribute as filters name it.
+pub(crate) fn attribute(name: &str) -> String {
+    format!("attributes.{name}")
+}
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;

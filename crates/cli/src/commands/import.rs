@@ -15,7 +15,8 @@ use crate::files;
 use crate::formats::{self, Format, npy};
 use crate::import::{Acknowledged, MetadataFile, Rows, commit_all};
 use crate::location;
-use crate::output::{self, Progress};
+use crate::output;
+use crate::progress::Progress;
 
 /// Store the rows of a file; makes the store if there is none
 ///
@@ -75,7 +76,7 @@ pub(crate) fn run(globals: &Globals, args: &ImportArgs) -> Result<(), Failure> {
             "--receipts prints a line for each commit, and --json one document".to_owned(),
         ));
     }
-    let mut progress = Progress::new();
+    let progress = Progress::new();
     let rows = open_rows(args)?;
     let options = OpenOptions {
         dimension: Some(rows.dimension()),

@@ -6,5 +6,8 @@ mod beside;
 mod cycle;
 mod input;
 mod kill;
+mod mcp;
+mod mcp_client;
+mod mcp_files;
 mod sample;
 mod usage;

@@ -1,0 +1,197 @@
+//! `cgv index`: a folder of code into the store, which is made if there is none.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use codegraph_vector::{Error, ErrorKind, PersistentVectorStore, Result};
+use codegraph_vector_indexer::{EmbedderSpec, IndexOptions, IndexSummary, index, printable, root_of, terms};
+
+use crate::args::Globals;
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::workspace::Workspace;
+use crate::{location, output};
+
+/// Most problems that people are told of.
+const MAX_PROBLEMS: usize = 10;
+/// Nodes that are looked at for one whose name makes a good example.
+const EXAMPLES: usize = 200;
+
+/// Store the code of a folder, to be searched; run again, it reads only what changed
+///
+/// Parses Rust, Python, JavaScript, TypeScript, Go, Java, C and C++ into functions, methods, types and modules, and
+/// makes a vector of each. What .gitignore names is left out, as are hidden files. Each file is stored
+/// as a whole, so a run that was interrupted is simply run again. What is gone from the folder goes from the store.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    cgv index .                               this folder, into ./.cgv\n  \
+    cgv index                                 again, from anywhere in it: only what changed\n  \
+    cgv index ~/code/api --store api.cgv      into a store of that name\n  \
+    cgv index . --embedder openai:http://localhost:11434/v1,nomic-embed-text")]
+pub(crate) struct IndexArgs {
+    /// The folder; the store is looked for there and above [default: the folder that the store found here or above
+    /// is of, else this one]
+    #[arg(value_name = "PATH")]
+    path: Option<PathBuf>,
+    /// What makes the vectors: lexical (no model, no network), openai:URL,MODEL (any compatible endpoint, the key
+    /// in CGV_OPENAI_API_KEY) or model2vec:DIR [default: the store's, else lexical]
+    #[arg(long, value_name = "SPEC", value_parser = embedder)]
+    embedder: Option<EmbedderSpec>,
+    /// Files of more bytes are left out
+    #[arg(long, value_name = "N", default_value_t = IndexOptions::default().max_file_bytes)]
+    max_file_bytes: u64,
+    /// Threads; 0 is one for each CPU
+    #[arg(long, value_name = "T", default_value = "0")]
+    threads: u16,
+    /// Makes the store the index of PATH, although it is one of another folder
+    #[arg(long)]
+    reroot: bool,
+}
+
+fn embedder(text: &str) -> Result<EmbedderSpec, String> {
+    text.parse().map_err(|error: Error| error.message().to_owned())
+}
+
+pub(crate) fn run(globals: &Globals, args: &IndexArgs) -> Result<(), Failure> {
+    let folder = match &args.path {
+        Some(path) => folder(path)?,
+        None => location::working_folder()?,
+    };
+    let progress = Progress::new();
+    let (store, embedder) = Workspace::of(globals, &folder)?.open_indexing(args.embedder.as_ref())?;
+    let root = match &args.path {
+        Some(_) => folder,
+        None => root_of(&store)?.filter(|root| root.is_dir()).unwrap_or(folder),
+    };
+    let options = IndexOptions {
+        max_file_bytes: args.max_file_bytes,
+        threads: args.threads.into(),
+        reroot: args.reroot,
+    };
+    let outcome = index(&store, &root, &*embedder, &options, &mut |done| progress.index(done));
+    progress.end();
+    let question = outcome.as_ref().ok().and_then(|_| example(&store));
+    let closed = store.close();
+    let summary = outcome.map_err(told_apart)?;
+    closed?;
+    let here = Here { root: &root, store: store.path(), store_is_found: is_found(globals, store.path()) };
+    output::print(globals.json, &summary, |out| write(out, &summary, &here, question.as_deref()))
+}
+
+/// The folder without links, so that it is looked upward from where it really is.
+fn folder(path: &Path) -> Result<PathBuf> {
+    let folder = path.canonicalize().map_err(|cause| Error::io("open", path, cause))?;
+    if !folder.is_dir() {
+        return Err(Error::invalid("this is a file; index the folder that it is in").at(path));
+    }
+    Ok(folder)
+}
+
+/// A store of another folder: running the command again does not help, and its message says what does.
+fn told_apart(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Conflict => error.as_kind(ErrorKind::InvalidInput),
+        _ => error,
+    }
+}
+
+/// Whether a search from the working folder comes by the store without being told.
+fn is_found(globals: &Globals, store: &Path) -> bool {
+    let found = location::locate(globals).ok().and_then(|found| found.path.canonicalize().ok());
+    found.is_some() && found == store.canonicalize().ok() && globals.store.is_none()
+}
+
+/// A question that is sure to find something: the words of a name that has several.
+fn example(store: &PersistentVectorStore) -> Option<String> {
+    let mut best: Option<Vec<String>> = None;
+    for node in store.snapshot().ok()?.iter().ok()?.take(EXAMPLES) {
+        let node = node.ok()?;
+        let is_code = node.kind.as_deref().is_some_and(|kind| kind != "module");
+        let words = node.name.as_deref().filter(|_| is_code).map(terms).unwrap_or_default();
+        let speaks = words.iter().all(|word| word.len() > 2 && word != "test");
+        if speaks && words.len() <= 3 && best.as_ref().is_none_or(|best| words.len() > best.len()) {
+            best = Some(words);
+        }
+    }
+    best.filter(|words| !words.is_empty()).map(|words| words.join(" "))
+}
+
+/// Where it was indexed, and where to.
+struct Here<'a> {
+    root: &'a Path,
+    store: &'a Path,
+    store_is_found: bool,
+}
+
+fn write(out: &mut dyn Write, summary: &IndexSummary, here: &Here<'_>, question: Option<&str>) -> io::Result<()> {
+    let IndexSummary { files, files_indexed, files_unchanged, files_removed, .. } = *summary;
+    let files_found = output::count(files, "source file");
+    writeln!(out, "{files_found} in {}", printable(&here.root.display().to_string()))?;
+    let mut line = |what: &str, value: String| writeln!(out, "  {what:<11}{value}");
+    if files_indexed > 0 {
+        let read = output::bytes(summary.bytes_read);
+        line("indexed", format!("{}, {read} read", output::count(files_indexed, "file")))?;
+    }
+    if files_unchanged > 0 {
+        line("unchanged", output::count(files_unchanged, "file"))?;
+    }
+    if files_removed > 0 {
+        line("removed", format!("{} that are gone", output::count(files_removed, "file")))?;
+    }
+    if summary.nodes_embedded + summary.nodes_reused > 0 {
+        let embedded = output::count(summary.nodes_embedded, "node");
+        line("embedded", format!("{embedded}; {} more had a vector", summary.nodes_reused))?;
+    }
+    if summary.files_skipped > 0 {
+        line("left out", output::count(summary.files_skipped, "file"))?;
+    }
+    if summary.files_with_syntax_errors > 0 {
+        let files = output::count(summary.files_with_syntax_errors, "file");
+        line("not clear", format!("{files} with places that are not understood; the rest of each is stored"))?;
+    }
+    let seconds = summary.seconds.max(1e-9);
+    let nodes = (summary.nodes_embedded + summary.nodes_reused) as f64 / seconds;
+    let bytes = output::bytes((summary.bytes_read as f64 / seconds) as u64);
+    line("took", format!("{:.2} s: {nodes:.0} nodes and {bytes} a second", summary.seconds))?;
+    let store = printable(&here.store.display().to_string()).into_owned();
+    line("store", format!("{store}, {}", output::count(summary.nodes, "node")))?;
+    write_problems(out, summary)?;
+    write_next(out, summary, here, question)
+}
+
+fn write_problems(out: &mut dyn Write, summary: &IndexSummary) -> io::Result<()> {
+    let problems = &summary.problems;
+    if problems.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "not stored, or not all of it:")?;
+    for problem in problems.iter().take(MAX_PROBLEMS) {
+        writeln!(out, "  {} {}", printable(&problem.path), printable(&problem.reason))?;
+    }
+    match problems.len().saturating_sub(MAX_PROBLEMS) {
+        0 => Ok(()),
+        more => writeln!(out, "  … and {more} more; --json lists them"),
+    }
+}
+
+/// What to do next.
+fn write_next(
+    out: &mut dyn Write,
+    summary: &IndexSummary,
+    here: &Here<'_>,
+    question: Option<&str>,
+) -> io::Result<()> {
+    if summary.nodes == 0 {
+        return writeln!(
+            out,
+            "nothing to search: no file here is in Rust, Python, JavaScript, TypeScript, Go, Java, C or C++"
+        );
+    }
+    let store = if here.store_is_found {
+        String::new()
+    } else {
+        format!(" --store '{}'", printable(&here.store.display().to_string()))
+    };
+    writeln!(out, "search it:  cgv search \"{}\"{store}", question.unwrap_or("what it does, in your words"))
+}

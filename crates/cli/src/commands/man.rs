@@ -1,0 +1,63 @@
+//! `cgv man`: the manual, one page with all commands.
+
+use std::io::{self, Write};
+
+use clap::{Args, Command, CommandFactory};
+use clap_mangen::Man;
+
+use crate::args::Cli;
+use crate::failure::Failure;
+use crate::output;
+
+/// Print the manual page, for `man`: cgv man > /usr/local/share/man/man1/cgv.1
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {}
+
+pub(crate) fn run(_args: &ManArgs) -> Result<(), Failure> {
+    output::lines(|out| write(out))
+}
+
+fn write(out: &mut dyn Write) -> io::Result<()> {
+    let mut command = Cli::command();
+    command.build();
+    let man = Man::new(command.clone());
+    man.render_title(out)?;
+    man.render_name_section(out)?;
+    man.render_synopsis_section(out)?;
+    man.render_description_section(out)?;
+    man.render_options_section(out)?;
+    out.write_all(b".SH COMMANDS\n")?;
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        write_command(out, command)?;
+    }
+    man.render_extra_section(out)?;
+    man.render_version_section(out)
+}
+
+/// A command as a part of the page: what would be its own sections are parts of that.
+fn write_command(out: &mut dyn Write, command: &Command) -> io::Result<()> {
+    // The options of every command are said once, at the top.
+    let own = command.clone().mut_args(|arg| {
+        let hidden = arg.is_global_set() || matches!(arg.get_id().as_str(), "help" | "version");
+        arg.hide(hidden)
+    });
+    let man = Man::new(own);
+    let mut sections = Vec::new();
+    man.render_synopsis_section(&mut sections)?;
+    man.render_description_section(&mut sections)?;
+    man.render_options_section(&mut sections)?;
+    man.render_extra_section(&mut sections)?;
+    writeln!(out, ".SS \"cgv {}\"", command.get_name())?;
+    for line in sections.split_inclusive(|byte| *byte == b'\n') {
+        match line.strip_prefix(b".SH ") {
+            Some(b"SYNOPSIS\n" | b"DESCRIPTION\n") => out.write_all(b".PP\n")?,
+            Some(title) => {
+                out.write_all(b".PP\n\\fI")?;
+                out.write_all(title.trim_ascii_end())?;
+                out.write_all(b"\\fR\n")?;
+            }
+            None => out.write_all(line)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! `cgv search`: the nodes that answer a question, or are like another one.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+use codegraph_vector::{
+    Error, ErrorKind, Filter, MAX_LIMIT, Match, NodeId, PersistentVectorStore, Result, Snapshot,
+};
+use codegraph_vector_indexer::{
+    Embedder, SearchOptions, node_at, printable, root_of, search_like, search_text, terms,
+};
+
+use crate::args::Globals;
+use crate::failure::{Failure, eprintln_quiet};
+use crate::hits::{Hit, Hits, Lines};
+use crate::place::Place;
+use crate::workspace::{self, Workspace};
+use crate::{location, output};
+
+/// Find code by what it does
+///
+/// Best first: path:line, kind, name, how well it fits (1 at the most), and the lines that have most of the
+/// question's words. Works while the index is being written.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    cgv search parse the config file\n  \
+    cgv search \"retry with back-off\" --language rust,go --kind function,method -k 5\n  \
+    cgv search open a store --path crates/engine\n  \
+    cgv search --like src/main.rs:40          what is like the function at that line\n  \
+    cgv search lock the file --json | jq -r '.matches[].path'")]
+pub(crate) struct SearchArgs {
+    /// What to look for, in words; several need no quotes
+    #[arg(value_name = "TEXT", required_unless_present = "like")]
+    text: Vec<String>,
+    /// What is like the node at this line of a file
+    #[arg(long, value_name = "PATH:LINE", conflicts_with = "text", value_parser = place)]
+    like: Option<(String, u32)>,
+    /// Nodes to find
+    #[arg(short = 'k', long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=MAX_LIMIT as i64))]
+    limit: u32,
+    /// Only in these languages: rust, python, javascript, typescript, go, java, c, cpp
+    #[arg(long, value_name = "L", value_delimiter = ',')]
+    language: Vec<String>,
+    /// Only of these kinds: function, method, class, struct, enum, trait, interface, type, macro, module …
+    #[arg(long, value_name = "K", value_delimiter = ',')]
+    kind: Vec<String>,
+    /// Only in this folder or file, or below paths that begin like this; from here, or from the indexed folder
+    #[arg(long, value_name = "PREFIX")]
+    path: Option<String>,
+    /// Leave the lines out
+    #[arg(long)]
+    no_snippet: bool,
+    /// When to use colours; NO_COLOR and CLICOLOR_FORCE are heeded
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: Colour,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Colour {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// `PATH:LINE`, as compilers and this command print it; they may print a column behind.
+fn place(text: &str) -> Result<(String, u32), &'static str> {
+    let parse = |text: &str| -> Option<(String, u32)> {
+        let (path, line) = text.rsplit_once(':')?;
+        let line = line.parse().ok().filter(|line| *line > 0)?;
+        (!path.is_empty()).then(|| (path.to_owned(), line))
+    };
+    let (path, line) = parse(text).ok_or("expected PATH:LINE, such as src/main.rs:40")?;
+    Ok(parse(&path).unwrap_or((path, line)))
+}
+
+pub(crate) fn run(globals: &Globals, args: &SearchArgs) -> Result<(), Failure> {
+    let question = args.text.join(" ");
+    if args.like.is_none() && terms(&question).is_empty() {
+        return Err(Failure::Usage("there is no word in the text to look for".to_owned()));
+    }
+    let here = location::working_folder()?;
+    let store = Workspace::of(globals, &here)?.open_reading()?;
+    let place = root_of(&store)?.map(|root| Place::new(&root, &here)).transpose()?;
+    let options = SearchOptions { limit: args.limit as usize, filter: args.filter(place.as_ref())? };
+    let (terms, embedder) = match &args.like {
+        Some(_) => (Vec::new(), None),
+        None => match workspace::embedder_of(&store) {
+            Err(_) if is_empty(&store)? => (Vec::new(), None),
+            opened => (terms(&question), Some(opened?)),
+        },
+    };
+    let lines = place.as_ref().filter(|_| !args.no_snippet);
+    let lines = lines.map(|place| Lines { root: place.root(), terms: &terms });
+    let hits = location::read(&store, |snapshot| {
+        let found = match (&args.like, &embedder) {
+            (Some((path, line)), _) => like(snapshot, place.as_ref(), path, *line, &options)?,
+            (None, Some(embedder)) => by_words(snapshot, &**embedder, &question, &options)?,
+            (None, None) => Vec::new(),
+        };
+        Ok(Hits { matches: found.into_iter().map(|found| Hit::of(found, snapshot, lines)).collect() })
+    })?;
+    output::print(globals.json, &hits, |out| write(out, &hits, place.as_ref(), args.color.is_on()))?;
+    if hits.matches.is_empty() {
+        eprintln_quiet(&format!("note: {}", args.why_nothing(&store)?));
+    }
+    if hits.matches.iter().any(Hit::has_changed) {
+        eprintln_quiet("note: files changed since they were indexed; `cgv index` reads them again");
+    }
+    Ok(())
+}
+
+fn write(out: &mut dyn Write, hits: &Hits, place: Option<&Place>, colour: bool) -> io::Result<()> {
+    hits.matches.iter().try_for_each(|hit| hit.write(out, place, colour))
+}
+
+fn by_words(
+    snapshot: &Snapshot,
+    embedder: &dyn Embedder,
+    question: &str,
+    options: &SearchOptions,
+) -> Result<Vec<Match>> {
+    search_text(snapshot, embedder, question, options)
+        .map_err(|error| error.context(format_args!("searching by the embedder {}", embedder.id().name)))
+}
+
+fn like(
+    snapshot: &Snapshot,
+    place: Option<&Place>,
+    path: &str,
+    line: u32,
+    options: &SearchOptions,
+) -> Result<Vec<Match>> {
+    search_like(snapshot, node(snapshot, place, path, line)?, options)
+}
+
+/// The node that is meant.
+fn node(snapshot: &Snapshot, place: Option<&Place>, path: &str, line: u32) -> Result<NodeId> {
+    let meanings = place.map_or_else(|| vec![path.to_owned()], |place| place.meanings(path));
+    for path in meanings.iter().filter(|path| !path.is_empty()) {
+        if let Some((id, _)) = node_at(snapshot, path, line)? {
+            return Ok(id);
+        }
+    }
+    let message = format!("nothing is indexed at {path}:{line}; `cgv index` reads files that are new");
+    Err(Error::new(ErrorKind::NotFound, message))
+}
+
+fn is_empty(store: &PersistentVectorStore) -> Result<bool> {
+    Ok(store.count(&Filter::everything())? == 0)
+}
+
+impl Colour {
+    fn is_on(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
+        }
+    }
+}
+
+impl SearchArgs {
+    fn filter(&self, place: Option<&Place>) -> Result<Filter, Failure> {
+        let mut filters = Vec::new();
+        for (field, values) in [("language", &self.language), ("kind", &self.kind)] {
+            if !values.is_empty() {
+                filters.push(Filter::any_of(field, values.iter().map(|value| value.trim().to_lowercase())));
+            }
+        }
+        if let Some(prefix) = &self.path {
+            filters.push(below(prefix, place)?);
+        }
+        Ok(Filter::all(filters))
+    }
+
+    /// What to tell somebody whose search found nothing.
+    fn why_nothing(&self, store: &PersistentVectorStore) -> Result<String> {
+        if is_empty(store)? {
+            return Ok("the store is empty; `cgv index PATH` fills it".to_owned());
+        }
+        for (field, values) in [("language", &self.language), ("kind", &self.kind)] {
+            let there = values_of(store, field)?;
+            let missing = values.iter().find(|value| !there.contains(&value.trim().to_lowercase()));
+            if let Some(missing) = missing {
+                let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+                let missing = printable(missing);
+                return Ok(format!("nothing found: no node has the {field} {missing}; the store has {there}"));
+            }
+        }
+        let narrowed = !self.language.is_empty() || !self.kind.is_empty() || self.path.is_some();
+        Ok(match (narrowed, &self.like) {
+            (true, _) => "nothing found with these --language, --kind and --path; try with fewer of them",
+            (false, Some(_)) => "nothing found: there is no other node",
+            (false, None) => "nothing found: no word of it is known; say it in other words",
+        }
+        .to_owned())
+    }
+}
+
+/// What nodes have in a field, in order.
+fn values_of(store: &PersistentVectorStore, field: &str) -> Result<Vec<String>> {
+    let values = location::read(store, |snapshot| {
+        let mut values = BTreeSet::new();
+        snapshot.each_metadata(&Filter::everything(), &mut |_, metadata| {
+            let value = if field == "kind" { &metadata.kind } else { &metadata.language };
+            if let Some(value) = value.as_ref().filter(|value| !values.contains(*value)) {
+                values.insert(value.clone());
+            }
+            Ok(())
+        })?;
+        Ok(values)
+    })?;
+    Ok(values.into_iter().collect())
+}
+
+/// What is in a folder, is a file, or begins like that.
+fn below(typed: &str, place: Option<&Place>) -> Result<Filter, Failure> {
+    let Some(place) = place else { return Ok(Filter::path_prefix(typed)) };
+    let meanings = place.meanings(typed);
+    if meanings.is_empty() {
+        let root = place.root().display();
+        return Err(Failure::Usage(format!("--path {typed} leads out of {root}, which the store is the index of")));
+    }
+    for path in &meanings {
+        let full = place.root().join(path);
+        if full.is_dir() {
+            let is_root = path.is_empty();
+            return Ok(if is_root { Filter::everything() } else { Filter::path_prefix(format!("{path}/")) });
+        }
+        if full.is_file() {
+            return Ok(Filter::path(path.as_str()));
+        }
+    }
+    Ok(Filter::any(meanings.into_iter().map(Filter::path_prefix)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn a_place_is_a_path_and_a_line() {
+        assert_eq!(place("src/a.rs:40"), Ok(("src/a.rs".to_owned(), 40)));
+        assert_eq!(place("src/a.rs:40:7"), Ok(("src/a.rs".to_owned(), 40)));
+        assert_eq!(place("a:b:4"), Ok(("a:b".to_owned(), 4)));
+        for wrong in ["", "a", "a:", ":4", "a:0", "a:-1", "a:b"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
+}

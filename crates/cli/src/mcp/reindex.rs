@@ -1,0 +1,197 @@
+//! The tool that writes: one run at a time in this process, told of while it goes on, ended when nobody waits for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use codegraph_vector::{EmbedderId, Error, ErrorKind, Result};
+use codegraph_vector_indexer::{
+    Embedder, IndexOptions, IndexProgress, IndexSummary, NodeText, index, root_of,
+};
+use rmcp::model::{ProgressNotificationParam, ProgressToken};
+use rmcp::service::{Peer, RequestContext, RoleServer};
+use serde::Serialize;
+use tokio::sync::{Mutex, watch};
+use tokio::task::spawn_blocking;
+
+use super::refusal::Refusal;
+use super::reply::Document;
+use crate::output::count;
+use crate::workspace::Workspace;
+
+/// Time between two notes of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// Most problems in an answer.
+const MAX_PROBLEMS: usize = 20;
+
+/// Indexes a folder, one run at a time.
+#[derive(Debug)]
+pub(crate) struct Indexing {
+    workspace: Workspace,
+    /// What is indexed if the store does not know.
+    folder: PathBuf,
+    turn: Arc<Mutex<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What a run did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reindexed {
+    /// The folder that was indexed.
+    root: String,
+    #[serde(flatten)]
+    summary: IndexSummary,
+}
+
+impl Indexing {
+    pub(crate) fn new(workspace: Workspace, folder: PathBuf) -> Self {
+        Self { workspace, folder, turn: Arc::default(), stop: Arc::default() }
+    }
+
+    /// Ends a run at its next batch; what it stored until then stays.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs, and tells whoever asked how far it is.
+    pub(crate) async fn run(&self, context: RequestContext<RoleServer>) -> Result<Reindexed, Refusal> {
+        let turn = self.turn.clone().try_lock_owned().map_err(|_| {
+            Refusal::failed("this server is already indexing; wait until that run is done. Searching works meanwhile")
+        })?;
+        self.stop.store(false, Ordering::Relaxed);
+        let (told, heard) = watch::channel(IndexProgress::default());
+        let (workspace, folder, stop) = (self.workspace.clone(), self.folder.clone(), self.stop.clone());
+        let mut work = spawn_blocking(move || {
+            let outcome = index_all(&workspace, folder, stop, &mut |progress| {
+                told.send_replace(progress);
+            });
+            drop(turn); // The store is closed by now: whoever comes next can open it.
+            outcome
+        });
+        let mut teller = Teller::new(&context);
+        let mut interval = tokio::time::interval(PROGRESS_INTERVAL);
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut work => break outcome,
+                _ = interval.tick() => {
+                    let now = *heard.borrow();
+                    teller.tell(now).await;
+                }
+                () = context.ct.cancelled(), if !self.stop.load(Ordering::Relaxed) => self.stop(),
+            }
+        };
+        let last = *heard.borrow();
+        teller.tell(last).await;
+        match outcome {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => Err(Refusal::fault()),
+        }
+    }
+}
+
+fn index_all(
+    workspace: &Workspace,
+    folder: PathBuf,
+    stop: Arc<AtomicBool>,
+    progress: &mut (dyn FnMut(IndexProgress) + Send),
+) -> Result<Reindexed> {
+    let (store, embedder) = workspace.open_indexing(None)?;
+    let root = root_of(&store)?.filter(|root| root.is_dir()).unwrap_or(folder);
+    let embedder = Stoppable { embedder, stop };
+    let summary = index(&store, &root, &embedder, &IndexOptions::default(), progress);
+    let closed = store.close();
+    let mut summary = summary?;
+    closed?;
+    summary.problems.truncate(MAX_PROBLEMS);
+    Ok(Reindexed { root: root.display().to_string(), summary })
+}
+
+/// Notes of progress to whoever asked for them.
+struct Teller {
+    to: Option<(ProgressToken, Peer<RoleServer>)>,
+    last: f64,
+}
+
+impl Teller {
+    fn new(context: &RequestContext<RoleServer>) -> Self {
+        let to = context.meta.get_progress_token().map(|token| (token, context.peer.clone()));
+        Self { to, last: 0.0 }
+    }
+
+    /// Tells, if there is something new: progress has to grow from note to note.
+    async fn tell(&mut self, progress: IndexProgress) {
+        let Some((token, peer)) = &self.to else { return };
+        let done = progress.files_done as f64;
+        if done <= self.last {
+            return;
+        }
+        self.last = done;
+        let message = format!("{}, {}", count(progress.files_done, "file"), count(progress.nodes, "node"));
+        let mut note = ProgressNotificationParam::new(token.clone(), done).with_message(message);
+        if progress.all_found {
+            note = note.with_total(progress.files_found as f64);
+        }
+        // If the client is gone there is nobody to tell, and the run ends by its token.
+        let _ = peer.notify_progress(note).await;
+    }
+}
+
+/// An embedder that fails once it is to stop, which ends a run between two files.
+struct Stoppable {
+    embedder: Box<dyn Embedder>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Embedder for Stoppable {
+    fn id(&self) -> EmbedderId {
+        self.embedder.id()
+    }
+
+    fn dimension(&self) -> usize {
+        self.embedder.dimension()
+    }
+
+    fn batch(&self) -> usize {
+        self.embedder.batch()
+    }
+
+    fn concurrency(&self) -> usize {
+        self.embedder.concurrency()
+    }
+
+    fn embed_nodes(&self, nodes: &[NodeText<'_>]) -> Result<Vec<Vec<f32>>> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::new(
+                ErrorKind::Closed,
+                "indexing was cancelled; what is stored stays, and the next run goes on from there",
+            ));
+        }
+        self.embedder.embed_nodes(nodes)
+    }
+
+    fn embed_query(&self, text: &str) -> Result<Vec<f32>> {
+        self.embedder.embed_query(text)
+    }
+}
+
+impl Document for Reindexed {
+    fn text(&self) -> String {
+        let IndexSummary { files, files_unchanged, files_indexed, files_skipped, files_removed, nodes, .. } =
+            self.summary;
+        let mut text = format!(
+            "Indexed {} in {:.1} s: {} ({files_indexed} stored, {files_unchanged} unchanged, {files_skipped} left out), \
+             {files_removed} removed; {} in the index, {} embedded, {} reused.",
+            self.root,
+            self.summary.seconds,
+            count(files, "file"),
+            count(nodes, "node"),
+            self.summary.nodes_embedded,
+            self.summary.nodes_reused,
+        );
+        for problem in &self.summary.problems {
+            text.push_str(&format!("\n{}: {}", problem.path, problem.reason));
+        }
+        text
+    }
+}
