@@ -9,6 +9,21 @@ use crate::args::Cli;
 use crate::failure::Failure;
 use crate::output;
 
+/// What a page says of the environment and of exit codes, in its own language.
+const ENVIRONMENT: &str = r#".SH "ENVIRONMENT"
+.TP
+\fBCGV_STORE\fR, \fBCGV_BACKUPS\fR
+What \-\-store and \-\-backups say where they are left out
+.TP
+\fBCGV_OPENAI_API_KEY\fR
+The key of the endpoint that \-\-embedder openai:URL,MODEL names
+.TP
+\fBNO_COLOR\fR, \fBCLICOLOR_FORCE\fR
+No colours; colours even where there is no terminal
+.SH "EXIT STATUS"
+0: it did what was asked; 1: that failed; 2: the command line makes no sense
+"#;
+
 /// Print the manual page, for `man`: cgv man > /usr/local/share/man/man1/cgv.1
 #[derive(Args, Debug)]
 pub(crate) struct ManArgs {}
@@ -26,11 +41,14 @@ fn write(out: &mut dyn Write) -> io::Result<()> {
     man.render_synopsis_section(out)?;
     man.render_description_section(out)?;
     man.render_options_section(out)?;
+    let mut examples = Vec::new();
+    man.render_extra_section(&mut examples)?;
+    write_part(out, &examples)?;
     out.write_all(b".SH COMMANDS\n")?;
     for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
         write_command(out, command)?;
     }
-    man.render_extra_section(out)?;
+    out.write_all(ENVIRONMENT.as_bytes())?;
     man.render_version_section(out)
 }
 
@@ -48,9 +66,14 @@ fn write_command(out: &mut dyn Write, command: &Command) -> io::Result<()> {
     man.render_options_section(&mut sections)?;
     man.render_extra_section(&mut sections)?;
     writeln!(out, ".SS \"cgv {}\"", command.get_name())?;
+    write_part(out, &sections)
+}
+
+/// Sections without the titles that say nothing, and with the others in passing.
+fn write_part(out: &mut dyn Write, sections: &[u8]) -> io::Result<()> {
     for line in sections.split_inclusive(|byte| *byte == b'\n') {
         match line.strip_prefix(b".SH ") {
-            Some(b"SYNOPSIS\n" | b"DESCRIPTION\n") => out.write_all(b".PP\n")?,
+            Some(b"SYNOPSIS\n" | b"DESCRIPTION\n" | b"EXTRA\n") => out.write_all(b".PP\n")?,
             Some(title) => {
                 out.write_all(b".PP\n\\fI")?;
                 out.write_all(title.trim_ascii_end())?;

@@ -38,14 +38,14 @@ fn what_was_edited_renamed_and_deleted_is_found_as_it_is_now() {
     let names = found(&folder, &["replace the secrets"]);
     assert!(names[0] == "replace_keys" && !names.contains(&"rotate_keys".to_owned()), "{names:?}");
 
-    fs::rename(folder.path().join("src/keys.py"), folder.path().join("src/secrets.py")).unwrap();
+    fs::rename(folder.path().join("src/keys.py"), folder.path().join("src/vault.py")).unwrap();
     let summary = folder.json_here(&["index", "."]);
     assert_eq!(counts(&summary), [5, 4, 1, 1]);
     assert!(summary["nodes_reused"].as_u64() >= Some(1), "a function that moves keeps its vector: {summary}");
     let hit = &folder.json_here(&["search", "replace the secrets"])["matches"][0];
-    assert_eq!((&hit["name"], &hit["path"]), (&json!("replace_keys"), &json!("src/secrets.py")));
+    assert_eq!((&hit["name"], &hit["path"]), (&json!("replace_keys"), &json!("src/vault.py")));
 
-    fs::remove_file(folder.path().join("src/secrets.py")).unwrap();
+    fs::remove_file(folder.path().join("src/vault.py")).unwrap();
     assert_eq!(counts(&folder.json_here(&["index", "."])), [4, 4, 0, 1]);
     assert!(!found(&folder, &["replace the secrets"]).contains(&"replace_keys".to_owned()));
     assert_eq!(folder.json_here(&["verify"])["clean"], json!(true));

@@ -43,12 +43,22 @@ fn help_begins_with_what_a_newcomer_needs() {
 fn the_manual_has_every_command() {
     let folder = Folder::new();
     let page = folder.here(&["man"]).out;
-    assert!(page.contains(".TH cgv 1") && page.contains("Start here"), "{page}");
+    assert!(
+        page.contains(".TH cgv 1") && page.contains("Start here:") && page.contains("CGV_OPENAI_API_KEY"),
+        "{page}"
+    );
     for command in COMMANDS {
         assert!(page.contains(&format!(".SS \"cgv {command}\"\n")), "{command}");
     }
     assert!(page.contains("max\\-file\\-bytes") && page.contains("no\\-snippet"), "{page}");
-    assert_eq!(page.matches("CGV_STORE").count(), 1, "the options of every command are said once");
+    assert_eq!(
+        page.matches("\\-\\-store\\fR \\fI<DIR>").count(),
+        1,
+        "the options of every command are said once"
+    );
+    for section in ["ENVIRONMENT", "EXIT STATUS"] {
+        assert!(page.contains(&format!(".SH \"{section}\"\n")), "{section}");
+    }
     // What a formatter says of it, where there is one.
     if Command::new("groff").arg("--version").output().is_ok_and(|output| output.status.success()) {
         let ran = run_with_input(Command::new("groff").args(["-man", "-Tascii", "-ww", "-z"]), &page);
