@@ -52,6 +52,7 @@ pub(crate) struct SimilarCode {
     /// The file with the definition, relative to the index's root
     path: Option<String>,
     /// A line within the definition, from 1
+    #[schemars(range(min = 1))]
     line: Option<u32>,
     /// How many results, from 1 to 50
     #[serde(default = "default_limit")]
@@ -69,6 +70,7 @@ pub(crate) struct GetNode {
     /// The file with the definition, relative to the index's root
     path: Option<String>,
     /// A line within the definition, from 1
+    #[schemars(range(min = 1))]
     line: Option<u32>,
     /// Whether to read its source text, too
     #[serde(default = "with_source")]

@@ -1,3 +1,4 @@
+use codegraph_vector_indexer::{Language, NodeKind};
 use serde_json::{Value, from_value, json};
 
 use super::*;
@@ -84,4 +85,16 @@ fn a_path_stays_below_the_root() {
         assert!(relative("path", given, root).is_err(), "{given:?}");
     }
     assert!(relative("path", "/etc/passwd", None).is_err());
+}
+
+#[test]
+fn the_schema_names_every_language_and_kind() {
+    let schema = schemars::schema_for!(SearchCode);
+    let described = |field: &str| schema.pointer(&format!("/properties/{field}/description")).unwrap().to_string();
+    for language in Language::ALL {
+        assert!(described("language").contains(language.name()), "{language:?}");
+    }
+    for kind in NodeKind::ALL {
+        assert!(described("kind").contains(kind.name()), "{kind:?}");
+    }
 }
