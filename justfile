@@ -48,6 +48,14 @@ bench-scan *ARGS:
 bench-memory *ARGS:
     cargo run --release -p codegraph-vector-bench -- memory {{ARGS}}
 
+# MRR and recall of the default embedder beside BM25. Give --minilm DIR for vectors to compare with, --show N for misses.
+bench-retrieval *ARGS:
+    cargo run --release -p codegraph-vector-bench -- retrieval {{ARGS}}
+
+# Speed and memory of indexing. Give --corpus PATH for another folder than Python's standard library.
+bench-index *ARGS:
+    cargo run --release -p codegraph-vector-bench -- index {{ARGS}}
+
 # All that has to hold before a change goes in.
 ci:
     .ci/run

@@ -46,7 +46,8 @@ pub(crate) fn load_or_make(path: Option<&Path>, rows: usize, dimension: usize) -
     }
 }
 
-fn load(path: &Path) -> Result<Vectors, String> {
+/// Reads a file.
+pub(crate) fn load(path: &Path) -> Result<Vectors, String> {
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let len = bytes.get(8..10).ok_or("too short")?;
     let body = 10 + usize::from(u16::from_le_bytes([len[0], len[1]]));
@@ -64,17 +65,23 @@ fn load(path: &Path) -> Result<Vectors, String> {
     Ok(Vectors { dimension, values })
 }
 
-/// Made vectors around one centre for each 50 rows.
-pub(crate) fn make(rows: usize, dimension: usize, seed: u64) -> Vectors {
-    let mut state = seed;
-    let mut next = move || {
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
+/// SplitMix64 (Steele, Lea, Flood 2014).
+pub(crate) struct SplitMix(pub(crate) u64);
+
+impl SplitMix {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
+        z ^ (z >> 31)
+    }
+}
+
+/// Made vectors around one centre for each 50 rows.
+pub(crate) fn make(rows: usize, dimension: usize, seed: u64) -> Vectors {
+    let mut random = SplitMix(seed);
+    let mut next = move || (random.next() >> 40) as f32 / (1 << 23) as f32 - 1.0;
     let mut values = Vec::with_capacity(rows * dimension);
     let mut centre: Vec<f32> = Vec::new();
     for row in 0..rows {

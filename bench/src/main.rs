@@ -2,6 +2,9 @@
 //!
 //! `cargo run --release -p codegraph-vector-bench -- store|scan [--data BASE.npy] [--queries Q.npy] [--python PYTHON] [--dir DIR]`
 //! `cargo run --release -p codegraph-vector-bench -- memory [--rows N] [--dir DIR]`
+//! `cargo run --release -p codegraph-vector-bench -- retrieval [--corpus stdlib|stdlib-with-tests|crates|PATH]…
+//! [--language NAME] [--minilm DIR] [--show N]`
+//! `cargo run --release -p codegraph-vector-bench -- index [--corpus …] [--dir DIR]`
 //!
 //! Each pair is interleaved and repeated five times; the median counts. Absolute figures illustrate.
 
@@ -12,8 +15,10 @@ mod data;
 mod disk;
 mod faiss;
 mod import;
+mod index;
 mod memory;
 mod report;
+mod retrieval;
 mod scan;
 
 use std::path::PathBuf;
@@ -29,12 +34,21 @@ struct Args {
     /// A Python with numpy and faiss-cpu, to compare with.
     python: Option<PathBuf>,
     rows: usize,
+    retrieval: retrieval::Options,
 }
 
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
-    let command = given.next().ok_or("say what to measure: store, scan or memory")?;
-    let mut args = Args { command, data: None, queries: None, dir: None, python: None, rows: 1_000_000 };
+    let command = given.next().ok_or("say what to measure: store, scan, memory, retrieval or index")?;
+    let mut args = Args {
+        command,
+        data: None,
+        queries: None,
+        dir: None,
+        python: None,
+        rows: 1_000_000,
+        retrieval: retrieval::Options::default(),
+    };
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
@@ -43,10 +57,20 @@ fn args() -> Result<Args, String> {
             "--dir" => args.dir = Some(value.into()),
             "--python" => args.python = Some(value.into()),
             "--rows" => args.rows = value.parse().map_err(|_| format!("{value} is no number of rows"))?,
+            "--corpus" => args.retrieval.corpora.push(value),
+            "--language" => args.retrieval.language = Some(value),
+            "--minilm" => args.retrieval.minilm = Some(value.into()),
+            "--show" => args.retrieval.show = value.parse().map_err(|_| format!("{value} is no number"))?,
+            "--dump" => args.retrieval.dump = Some(value.into()),
             _ => return Err(format!("{name} is not known")),
         }
     }
     Ok(args)
+}
+
+/// An error that need not pass between threads any more.
+fn plain(error: Box<dyn std::error::Error + Send + Sync>) -> Box<dyn std::error::Error> {
+    error
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -75,11 +99,23 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             import::bulk(folder.path(), &base, &mut report)?;
         }
         "memory" => memory::run(folder.path(), args.rows, &mut report)?,
-        // The memory benchmark starts itself again with these, to look at fresh processes.
+        "retrieval" => retrieval::run(folder.path(), &args.retrieval, &mut report).map_err(plain)?,
+        "index" => {
+            let corpora = &args.retrieval.corpora;
+            let which = corpora.first().map_or("stdlib", String::as_str);
+            index::run(folder.path(), which, &mut report).map_err(plain)?;
+        }
+        // The benchmarks of memory and indexing start themselves again with these, to look at fresh processes.
         "open" => memory::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,
+        "index-once" => {
+            let root = args.retrieval.corpora.first().ok_or("--corpus is missing")?;
+            index::child(&args.dir.ok_or("--dir is missing")?, root.as_ref()).map_err(plain)?;
+        }
         other => return Err(format!("{other} is not a benchmark").into()),
     }
-    print!("{report}");
+    if !report.is_empty() {
+        print!("{report}");
+    }
     Ok(())
 }
 

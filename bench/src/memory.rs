@@ -92,7 +92,7 @@ pub(crate) fn child(path: &Path, rows: usize) -> Result<(), Box<dyn std::error::
 }
 
 /// A line of `/proc/self/status`, in bytes.
-fn memory(name: &str) -> Result<f64, Box<dyn std::error::Error>> {
+pub(crate) fn memory(name: &str) -> Result<f64, Box<dyn std::error::Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|line| line.starts_with(name)).ok_or("no such line")?;
     let kib: f64 = line.split_whitespace().nth(1).ok_or("no figure")?.parse()?;

@@ -25,6 +25,11 @@ impl Report {
         self.rows.push([what.to_owned(), ours, yardstick, format!("{ratio:.2}"), verdict]);
         eprintln!("{}", self.rows.last().map(|row| row.join(" | ")).unwrap_or_default());
     }
+
+    /// Whether nothing was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
 }
 
 impl fmt::Display for Report {

@@ -139,7 +139,11 @@ impl Hit {
 impl Line {
     fn of(line: SnippetLine) -> Self {
         let SnippetLine { number, text, matched } = line;
-        Self { line: number, text, matched: matched.into_iter().map(|range| [range.start, range.end]).collect() }
+        Self {
+            line: number,
+            text,
+            matched: matched.into_iter().map(|range| [range.start, range.end]).collect(),
+        }
     }
 
     fn write(&self, out: &mut dyn Write, paint: Paint, width: usize, margin: usize) -> io::Result<()> {

@@ -73,8 +73,7 @@ impl Location {
     /// Opens the store as the options say; makes it if they allow it.
     pub(crate) fn open(&self, options: OpenOptions) -> Result<PersistentVectorStore> {
         let writes = !options.read_only;
-        let store =
-            PersistentVectorStore::open(&self.path, options).map_err(|error| explain(error, self))?;
+        let store = PersistentVectorStore::open(&self.path, options).map_err(|error| explain(error, self))?;
         if writes {
             self.ignore()?;
             tell_of_recovery(&store);
@@ -111,7 +110,8 @@ fn explain(error: Error, location: &Location) -> Error {
         return Error::new(ErrorKind::NotFound, message);
     }
     if missing && !holds_manifest(&location.path) {
-        let message = "there is no store here; `cgv index PATH` or `cgv import` makes one, --store names another";
+        let message =
+            "there is no store here; `cgv index PATH` or `cgv import` makes one, --store names another";
         return Error::new(ErrorKind::NotFound, message).at(&location.path);
     }
     error

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use codegraph_vector::{ErrorKind, OpenOptions, PersistentVectorStore, Result};
+use codegraph_vector::{EmbedderId, Error, ErrorKind, OpenOptions, PersistentVectorStore, Result};
 use codegraph_vector_indexer::{Embedder, EmbedderSpec};
 
 use crate::args::Globals;
@@ -55,10 +55,8 @@ impl Workspace {
             None => EmbedderSpec::of_store(&store)?.unwrap_or_default(),
         };
         let embedder = spec.open(Some(&store))?;
-        // Another embedder than that of the vectors is refused by whoever indexes, and changes nothing.
-        if store.storage_header().embedder == Some(embedder.id()) {
-            spec.record(&store)?;
-        }
+        check_same(&store, &embedder.id(), &format!("`{spec}`"))?;
+        spec.record(&store)?;
         Ok((store, embedder))
     }
 
@@ -72,4 +70,42 @@ impl Workspace {
     fn open(&self, options: OpenOptions) -> Result<PersistentVectorStore> {
         self.location.open(OpenOptions { backups: self.backups.clone(), ..options })
     }
+}
+
+/// What makes vectors of questions for a store.
+///
+/// # Errors
+/// `InvalidInput` if the store was not indexed, or by an embedder that makes other vectors here; whatever the
+/// embedder fails with.
+pub(crate) fn embedder_of(store: &PersistentVectorStore) -> Result<Box<dyn Embedder>> {
+    let Some(spec) = EmbedderSpec::of_store(store)? else {
+        let message = "this store was not made by `cgv index`, so it has no embedder for words: use `cgv query`, \
+                       or search --like";
+        return Err(Error::invalid(message).at(store.path()));
+    };
+    let embedder = spec.open(Some(store)).map_err(|error| {
+        error.context(format_args!("the store was indexed with `{spec}`, which is not to be had now"))
+    })?;
+    check_same(store, &embedder.id(), "this cgv")?;
+    Ok(embedder)
+}
+
+/// Refuses an embedder whose vectors have nothing to do with those of the store.
+fn check_same(store: &PersistentVectorStore, id: &EmbedderId, whose: &str) -> Result<()> {
+    let Some(theirs) = store.storage_header().embedder else {
+        let message = "this store was not made by `cgv index`; name another one with --store";
+        return Err(Error::invalid(message).at(store.path()));
+    };
+    if theirs == *id {
+        return Ok(());
+    }
+    let named =
+        |id: &EmbedderId| format!("{} {} {}", id.name, id.version, id.parameters).trim_end().to_owned();
+    let message = format!(
+        "this store was indexed with {}, and {whose} has {}, whose vectors cannot be compared with those; \
+         to change, index into a new store: remove this folder, or name another one with --store",
+        named(&theirs),
+        named(id)
+    );
+    Err(Error::invalid(message).at(store.path()))
 }

@@ -10,6 +10,7 @@ mod gather;
 mod plan;
 mod rows;
 mod source;
+mod statistics;
 mod walk;
 mod work;
 
@@ -26,6 +27,7 @@ use serde::Serialize;
 use self::budget::Budget;
 use self::commit::Committer;
 use self::plan::Plan;
+pub(crate) use self::rows::{FILE_HASH, QUALIFIED_NAME, file_id, hash_text};
 use self::source::Hook;
 use self::walk::{Seen, walk};
 use self::work::{Counters, Done, Run, Worked};
@@ -193,6 +195,9 @@ fn index_with(
     let (mut summary, checked) = committer.finish()?;
     if checked && run.counters.read.load(Ordering::Relaxed) > 0 {
         store.set_property(CHECKED, Some(&started_us.to_string()))?;
+    }
+    if embedder.uses_corpus() {
+        statistics::refresh(store, &root, options.max_file_bytes, &summary, hook)?;
     }
     summary.seconds = clock.monotonic().as_secs_f64();
     Ok(summary)

@@ -29,4 +29,5 @@ pub use root::root_of;
 pub use search::{SearchOptions, node_at, qualified_name, search_like, search_text};
 pub use snippet::{Snippet, SnippetLine, printable, snippet};
 pub use source::{Source, files, source};
+pub use text::Texts;
 pub use words::terms;

@@ -8,11 +8,7 @@ use codegraph_vector::{
 };
 
 use crate::embed::Embedder;
-
-/// The attribute with a node's name within its file.
-const QUALIFIED_NAME: &str = "qualified_name";
-/// The attribute with the hash of a file's bytes, which the file's own node has and no other.
-pub(crate) const FILE_HASH: &str = "file_hash";
+use crate::index::{QUALIFIED_NAME, file_id};
 
 /// Which nodes may be found, and how many.
 #[derive(Clone, Debug)]
@@ -67,7 +63,7 @@ pub fn node_at(snapshot: &Snapshot, path: &str, line: u32) -> Result<Option<(Nod
     let at =
         Filter::path(path).and(Filter::range("start_line", ..=line)).and(Filter::range("end_line", line..));
     let mut innermost: Option<(_, NodeId, NodeMetadata)> = None;
-    for id in snapshot.ids(&at.and(Filter::missing(&attribute(FILE_HASH))))? {
+    for id in snapshot.ids(&at.and(!Filter::ids([file_id(path)])))? {
         let Some(node) = snapshot.get(id)? else { continue };
         let metadata = node.metadata();
         let lines = metadata.end_line.zip(metadata.start_line).map(|(end, start)| end.abs_diff(start));
@@ -86,8 +82,7 @@ pub fn node_at(snapshot: &Snapshot, path: &str, line: u32) -> Result<Option<(Nod
 
 /// The node of a file itself.
 pub(crate) fn file_node(snapshot: &Snapshot, path: &str) -> Result<Option<(NodeId, NodeMetadata)>> {
-    let of_file = Filter::path(path).and(!Filter::missing(&attribute(FILE_HASH)));
-    let Some(id) = snapshot.ids(&of_file)?.first().copied() else { return Ok(None) };
+    let id = file_id(path);
     Ok(snapshot.get(id)?.map(|node| (id, node.metadata())))
 }
 

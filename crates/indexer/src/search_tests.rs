@@ -41,7 +41,7 @@ fn node(id: NodeId, vector: [f32; 2], name: &str, lines: (u32, u32)) -> CodeNode
 fn store() -> (TempDir, Snapshot) {
     let folder = tempfile::tempdir().unwrap();
     let store = PersistentVectorStore::new(folder.path().join("s"), folder.path().join("b"), 2).unwrap();
-    let file = node(1, [1.0, 1.0], "a.rs", (1, 20)).with_attribute(FILE_HASH, "0");
+    let file = node(file_id("src/a.rs"), [1.0, 1.0], "a", (1, 20));
     let nodes = [
         file,
         node(2, [1.0, 0.0], "m", (2, 18)),

@@ -8,8 +8,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use codegraph_vector::{AttributeValue, Error, NodeMetadata, Result, Snapshot};
+use xxhash_rust::xxh3::xxh3_128;
 
-use crate::search::{FILE_HASH, file_node};
+use crate::index::{FILE_HASH, hash_text};
+use crate::search::file_node;
 use crate::source::{is_gone, read_within};
 use crate::words::Finder;
 
@@ -70,7 +72,7 @@ pub fn snippet(
 
 /// Whether these are the bytes that were indexed.
 pub(crate) fn is_of(bytes: &[u8], file: &NodeMetadata) -> bool {
-    let hash = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes));
+    let hash = hash_text(xxh3_128(bytes));
     file.attributes.get(FILE_HASH) == Some(&AttributeValue::Text(hash))
 }
 

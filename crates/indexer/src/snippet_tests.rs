@@ -4,6 +4,7 @@ use codegraph_vector::{CodeNode, PersistentVectorStore};
 use tempfile::TempDir;
 
 use super::*;
+use crate::index::file_id;
 use crate::words::terms;
 
 const SOURCE: &str = "\
@@ -26,8 +27,8 @@ fn indexed(source: &[u8], lines: (u32, u32)) -> (TempDir, Snapshot, NodeMetadata
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.rs"), source).unwrap();
     let store = PersistentVectorStore::new(folder.path().join("s"), folder.path().join("b"), 1).unwrap();
-    let hash = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(source));
-    let file = CodeNode::new(1, vec![1.0]).with_path("a.rs").with_attribute(FILE_HASH, hash);
+    let hash = hash_text(xxh3_128(source));
+    let file = CodeNode::new(file_id("a.rs"), vec![1.0]).with_path("a.rs").with_attribute(FILE_HASH, hash);
     let node = CodeNode::new(2, vec![1.0])
         .with_path("a.rs")
         .with_language("rust")

@@ -10,7 +10,8 @@ use std::path::{Component, Path};
 
 use codegraph_vector::{Error, Filter, NodeMetadata, Result, Snapshot};
 
-use crate::search::{FILE_HASH, attribute, file_node};
+use crate::index::FILE_HASH;
+use crate::search::{attribute, file_node};
 use crate::snippet::{comment_start, is_of};
 
 /// Longer files are not read. No file is indexed that comes near it.

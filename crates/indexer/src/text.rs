@@ -30,7 +30,7 @@ const MAX_OUTLINE_BYTES: usize = 8 << 10;
 const MAX_OUTLINE_LINE_BYTES: usize = 512;
 
 /// The texts of a file's nodes.
-pub(crate) struct Texts<'a> {
+pub struct Texts<'a> {
     source: &'a str,
     parsed: &'a ParsedFile,
     /// For each node, what is left out of its body on behalf of the nodes in it.
@@ -39,7 +39,7 @@ pub(crate) struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     /// The texts of `parsed`, which is of `source`.
-    pub(crate) fn new(source: &'a str, parsed: &'a ParsedFile) -> Self {
+    pub fn new(source: &'a str, parsed: &'a ParsedFile) -> Self {
         let mut nested = vec![Vec::new(); parsed.nodes.len()];
         for node in &parsed.nodes {
             if let Some(around) = node.parent.and_then(|parent| nested.get_mut(parent)) {
@@ -50,8 +50,11 @@ impl<'a> Texts<'a> {
         Self { source, parsed, nested }
     }
 
-    /// The text of the node at this place.
-    pub(crate) fn node(&self, at: usize) -> NodeText<'a> {
+    /// The text of the node at this place among the file's nodes.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn node(&self, at: usize) -> NodeText<'a> {
         let node = &self.parsed.nodes[at];
         NodeText {
             language: self.parsed.language,

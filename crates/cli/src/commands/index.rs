@@ -124,7 +124,12 @@ struct Here<'a> {
     store_is_found: bool,
 }
 
-fn write(out: &mut dyn Write, summary: &IndexSummary, here: &Here<'_>, question: Option<&str>) -> io::Result<()> {
+fn write(
+    out: &mut dyn Write,
+    summary: &IndexSummary,
+    here: &Here<'_>,
+    question: Option<&str>,
+) -> io::Result<()> {
     let IndexSummary { files, files_indexed, files_unchanged, files_removed, .. } = *summary;
     let files_found = output::count(files, "source file");
     writeln!(out, "{files_found} in {}", printable(&here.root.display().to_string()))?;
@@ -148,7 +153,10 @@ fn write(out: &mut dyn Write, summary: &IndexSummary, here: &Here<'_>, question:
     }
     if summary.files_with_syntax_errors > 0 {
         let files = output::count(summary.files_with_syntax_errors, "file");
-        line("not clear", format!("{files} with places that are not understood; the rest of each is stored"))?;
+        line(
+            "not clear",
+            format!("{files} with places that are not understood; the rest of each is stored"),
+        )?;
     }
     let seconds = summary.seconds.max(1e-9);
     let nodes = (summary.nodes_embedded + summary.nodes_reused) as f64 / seconds;

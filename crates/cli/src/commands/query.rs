@@ -154,7 +154,7 @@ fn run_all(
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        Ok(found)
+        Ok::<_, Error>(found)
     });
     Ok((found?, clock.monotonic()))
 }

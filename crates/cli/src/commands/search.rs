@@ -1,6 +1,5 @@
 //! `cgv search`: the nodes that answer a question, or are like another one.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
@@ -8,7 +7,7 @@ use codegraph_vector::{
     Error, ErrorKind, Filter, MAX_LIMIT, Match, NodeId, PersistentVectorStore, Result, Snapshot,
 };
 use codegraph_vector_indexer::{
-    Embedder, SearchOptions, node_at, printable, root_of, search_like, search_text, terms,
+    Embedder, Language, NodeKind, SearchOptions, node_at, printable, root_of, search_like, search_text, terms,
 };
 
 use crate::args::Globals;
@@ -182,13 +181,18 @@ impl SearchArgs {
         if is_empty(store)? {
             return Ok("the store is empty; `cgv index PATH` fills it".to_owned());
         }
-        for (field, values) in [("language", &self.language), ("kind", &self.kind)] {
-            let there = values_of(store, field)?;
-            let missing = values.iter().find(|value| !there.contains(&value.trim().to_lowercase()));
-            if let Some(missing) = missing {
-                let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-                let missing = printable(missing);
-                return Ok(format!("nothing found: no node has the {field} {missing}; the store has {there}"));
+        let languages = Language::ALL.map(Language::name);
+        let kinds = NodeKind::ALL.map(NodeKind::name);
+        for (field, asked, known) in
+            [("language", &self.language, &languages[..]), ("kind", &self.kind, &kinds[..])]
+        {
+            let there = there(store, field, known)?;
+            if let Some(missing) = asked.iter().find(|asked| !there.contains(&&*asked.trim().to_lowercase()))
+            {
+                let (missing, there) = (printable(missing), there.join(", "));
+                return Ok(format!(
+                    "nothing found: no node has the {field} {missing}; the store has {there}"
+                ));
             }
         }
         let narrowed = !self.language.is_empty() || !self.kind.is_empty() || self.path.is_some();
@@ -201,20 +205,16 @@ impl SearchArgs {
     }
 }
 
-/// What nodes have in a field, in order.
-fn values_of(store: &PersistentVectorStore, field: &str) -> Result<Vec<String>> {
-    let values = location::read(store, |snapshot| {
-        let mut values = BTreeSet::new();
-        snapshot.each_metadata(&Filter::everything(), &mut |_, metadata| {
-            let value = if field == "kind" { &metadata.kind } else { &metadata.language };
-            if let Some(value) = value.as_ref().filter(|value| !values.contains(*value)) {
-                values.insert(value.clone());
-            }
-            Ok(())
-        })?;
-        Ok(values)
-    })?;
-    Ok(values.into_iter().collect())
+/// Which of these values nodes have in a field.
+fn there<'a>(store: &PersistentVectorStore, field: &str, known: &[&'a str]) -> Result<Vec<&'a str>> {
+    let mut there = Vec::new();
+    for value in known {
+        // TypeScript is two languages of one name.
+        if !there.contains(value) && store.count(&Filter::eq(field, *value))? > 0 {
+            there.push(*value);
+        }
+    }
+    Ok(there)
 }
 
 /// What is in a folder, is a file, or begins like that.
@@ -223,7 +223,9 @@ fn below(typed: &str, place: Option<&Place>) -> Result<Filter, Failure> {
     let meanings = place.meanings(typed);
     if meanings.is_empty() {
         let root = place.root().display();
-        return Err(Failure::Usage(format!("--path {typed} leads out of {root}, which the store is the index of")));
+        return Err(Failure::Usage(format!(
+            "--path {typed} leads out of {root}, which the store is the index of"
+        )));
     }
     for path in &meanings {
         let full = place.root().join(path);

@@ -206,7 +206,7 @@ fn every_receipt_survives_a_kill() {
     println!("{KILLS} kills, {} of {} batches acknowledged", promised.batches.len(), promised.sent);
 }
 
-fn random_up_to(most: Duration) -> Duration {
+pub(crate) fn random_up_to(most: Duration) -> Duration {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
     let mixed = (now ^ (now >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     most.mul_f64((mixed >> 40) as f64 / (1u64 << 24) as f64)

@@ -4,10 +4,14 @@
 
 mod beside;
 mod cycle;
+mod index;
+mod index_kill;
 mod input;
 mod kill;
+mod manual;
 mod mcp;
 mod mcp_client;
 mod mcp_files;
 mod sample;
+mod search;
 mod usage;

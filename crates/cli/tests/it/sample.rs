@@ -74,6 +74,41 @@ impl Folder {
         self
     }
 
+    /// Writes a file of code, in folders that it makes.
+    pub(crate) fn source(&self, name: &str, text: &str) -> &Self {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+        self
+    }
+
+    /// Runs `cgv`, here, on whatever store it finds, and expects it to succeed.
+    pub(crate) fn here(&self, args: &[&str]) -> Ran {
+        self.below(".", args)
+    }
+
+    /// The same in a folder below.
+    pub(crate) fn below(&self, folder: &str, args: &[&str]) -> Ran {
+        let ran = run(self.cgv_anywhere(args).current_dir(self.path().join(folder)));
+        assert_eq!(ran.code, Some(0), "{args:?}: {}", ran.err);
+        ran
+    }
+
+    /// The same with `--json`, read.
+    pub(crate) fn json_here(&self, args: &[&str]) -> Value {
+        let ran = self.here(&[args, &["--json"]].concat());
+        assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
+        serde_json::from_str(&ran.out).expect("JSON")
+    }
+
+    /// Runs it, here, on whatever store it finds, and expects it to fail with this code; gives what it said.
+    pub(crate) fn fails_here(&self, code: i32, args: &[&str]) -> String {
+        let ran = run(&mut self.cgv_anywhere(args));
+        assert_eq!(ran.code, Some(code), "{args:?}: {}{}", ran.out, ran.err);
+        assert!(ran.err.starts_with("error: ") && !ran.err.contains("panicked"), "{}", ran.err);
+        ran.err
+    }
+
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path().join(name)).expect("read")
     }

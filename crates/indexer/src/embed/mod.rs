@@ -1,11 +1,11 @@
 //! Embedders: what makes a vector of a node's text, or of a question.
 
+mod lexical;
 mod model2vec;
 mod openai;
-mod placeholder;
 mod spec;
-use placeholder as lexical;
 
+pub(crate) use lexical::CorpusStatistics;
 pub use spec::EmbedderSpec;
 
 use codegraph_vector::{EmbedderId, Result};
@@ -45,6 +45,11 @@ pub trait Embedder: Send + Sync {
 
     /// Most calls that it wants at the same time; those of a cheap embedder are bounded by the CPUs alone.
     fn concurrency(&self) -> usize;
+
+    /// Whether it weighs questions by how common their words are in the indexed code, which is then counted.
+    fn uses_corpus(&self) -> bool {
+        false
+    }
 
     /// A vector for each node, in order, each finite and not zero.
     ///

@@ -21,7 +21,9 @@ pub(crate) const VERSION: &str = "index_version";
 pub(crate) const FILE_BYTES: &str = "file_bytes";
 pub(crate) const FILE_HASH: &str = "file_hash";
 pub(crate) const MODIFIED_US: &str = "modified_us";
-const QUALIFIED_NAME: &str = "qualified_name";
+
+/// The attribute of every node with its name within its file.
+pub(crate) const QUALIFIED_NAME: &str = "qualified_name";
 
 /// Stands for a file's own node in its id, where it cannot be taken for a module within the file.
 const FILE: &str = "file";

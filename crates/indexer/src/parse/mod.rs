@@ -25,7 +25,11 @@ mod typescript;
 mod walk;
 
 #[cfg(test)]
+mod any_text_tests;
+#[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod limits_tests;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -52,11 +56,11 @@ fn parse_within(source: &str, language: Language, limit: Duration, clock: &dyn C
     let language = language.refine(source);
     let mut file =
         ParsedFile { language, docs: Vec::new(), nodes: Vec::new(), syntax_errors: 0, given_up: None };
-    let Some(grammar) = grammar_of(language) else { return file };
     if u32::try_from(source.len()).is_err() {
         file.given_up = Some("is too large to parse");
         return file;
     }
+    let grammar = grammar_of(language);
     match tree_of(source, grammar, limit, clock) {
         Some(tree) => walk::walk(source, &tree, grammar, &mut file),
         None => file.given_up = Some("takes too long to parse"),
@@ -87,25 +91,18 @@ fn tree_of(source: &str, grammar: &Grammar, limit: Duration, clock: &dyn Clock) 
 }
 
 /// How a language is read; made once.
-fn grammar_of(language: Language) -> Option<&'static Grammar> {
-    static C: OnceLock<Grammar> = OnceLock::new();
-    static CPP: OnceLock<Grammar> = OnceLock::new();
-    static GO: OnceLock<Grammar> = OnceLock::new();
-    static JAVA: OnceLock<Grammar> = OnceLock::new();
-    static JAVASCRIPT: OnceLock<Grammar> = OnceLock::new();
-    static PYTHON: OnceLock<Grammar> = OnceLock::new();
-    static RUST: OnceLock<Grammar> = OnceLock::new();
-    static TYPESCRIPT: OnceLock<Grammar> = OnceLock::new();
-    static TSX: OnceLock<Grammar> = OnceLock::new();
-    Some(match language {
-        Language::C => C.get_or_init(c::grammar),
-        Language::Cpp => CPP.get_or_init(cpp::grammar),
-        Language::Go => GO.get_or_init(go::grammar),
-        Language::Java => JAVA.get_or_init(java::grammar),
-        Language::JavaScript => JAVASCRIPT.get_or_init(javascript::grammar),
-        Language::Python => PYTHON.get_or_init(python::grammar),
-        Language::Rust => RUST.get_or_init(rust::grammar),
-        Language::TypeScript => TYPESCRIPT.get_or_init(typescript::grammar),
-        Language::Tsx => TSX.get_or_init(typescript::grammar_with_jsx),
-    })
+fn grammar_of(language: Language) -> &'static Grammar {
+    static GRAMMARS: [OnceLock<Grammar>; 9] = [const { OnceLock::new() }; 9];
+    let make = match language {
+        Language::C => c::grammar,
+        Language::Cpp => cpp::grammar,
+        Language::Go => go::grammar,
+        Language::Java => java::grammar,
+        Language::JavaScript => javascript::grammar,
+        Language::Python => python::grammar,
+        Language::Rust => rust::grammar,
+        Language::TypeScript => typescript::grammar,
+        Language::Tsx => typescript::grammar_with_jsx,
+    };
+    GRAMMARS[language as usize].get_or_init(make)
 }

@@ -14,7 +14,7 @@ use crate::node::{NodeKind, ParsedFile, ParsedNode};
 pub(super) const MAX_SCOPES: usize = 256;
 
 /// Longest qualified name, in bytes, so that names take room in proportion to the file's size.
-pub(super) const MAX_NAME_BYTES: usize = 512;
+pub(super) const MAX_NAME_BYTES: usize = 1024;
 
 /// Puts what the tree defines into the file.
 pub(super) fn walk(source: &str, tree: &Tree, grammar: &Grammar, file: &mut ParsedFile) {
@@ -152,7 +152,7 @@ impl<'t> Walk<'_, 't> {
         }
         docs.extend(found.docstring);
         let span = trimmed(self.source, found.first.start_byte()..found.last.end_byte());
-        let cut = &self.source.as_bytes()[span.end..found.last.end_byte()];
+        let cut = self.source.as_bytes().get(span.end..found.last.end_byte()).unwrap_or_default();
         let cut_lines = cut.iter().filter(|byte| **byte == b'\n').count();
         let parent = self.scopes.iter().rev().find_map(|scope| scope.node);
         let scope = Scope {

@@ -1,4 +1,4 @@
-use codegraph_vector_base::{Lsn, SegmentId};
+use codegraph_vector_base::{Lsn, SegmentId, limits};
 use codegraph_vector_testkit::SimVfs;
 
 use super::*;
@@ -167,6 +167,19 @@ fn what_could_not_be_read_back_is_not_written() {
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     large.prepared = vec![vec![1; 4 << 20]; 3];
     install(&sim, &layout, Some(&all[0]), &large).expect("within it");
+    assert!(read(&sim, &layout, Generation(2)).expect("read") == large);
+}
+
+#[test]
+fn all_properties_at_their_largest_can_be_read_back() {
+    let (sim, layout) = store();
+    let all = grow(&sim, &layout, 1);
+    let mut large = all[0].successor();
+    for number in 0..limits::MAX_PROPERTIES {
+        let name = format!("{number:0width$}", width = limits::MAX_PROPERTY_NAME_BYTES);
+        large.set_property(&name, Some(&"v".repeat(limits::MAX_PROPERTY_BYTES)));
+    }
+    install(&sim, &layout, Some(&all[0]), &large).expect("installed");
     assert!(read(&sim, &layout, Generation(2)).expect("read") == large);
 }
 

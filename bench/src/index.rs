@@ -1,0 +1,169 @@
+//! Indexing: a whole run into a new store, what parsing and embedding take of it, the run after it that
+//! finds nothing changed, and what a run needs of memory.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use codegraph_vector_indexer::{Embedder, EmbedderSpec, IndexSummary, Texts, parse};
+
+use crate::memory::memory;
+use crate::report::{Goal, Report, median};
+use crate::retrieval::{Corpus, Outcome, Source, index_into};
+
+const REPEATS: usize = 5;
+
+/// What is asked of the default embedder on two cores.
+const NODES_A_SECOND: f64 = 20_000.0;
+
+/// What is asked where files are unchanged.
+const UNCHANGED_MB_A_SECOND: f64 = 50.0;
+
+/// Trees in the larger root that memory is looked at with.
+const COPIES: usize = 4;
+
+/// What definitions begin with; the name after it is changed from copy to copy, so that no text is there twice.
+const KEYWORDS: [&str; 6] = ["def ", "class ", "fn ", "struct ", "func ", "function "];
+
+/// Writes the corpus so many times into a folder, all of it a day old: what is just written has to be read again.
+fn write_trees(root: &Path, corpus: &Corpus, copies: usize) -> Outcome<()> {
+    let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
+    for copy in 0..copies {
+        for source in &corpus.sources {
+            let path = root.join(format!("copy-{copy}")).join(&source.path);
+            std::fs::create_dir_all(path.parent().unwrap_or(root))?;
+            let renamed =
+                |text: String, keyword: &&str| text.replace(*keyword, &format!("{keyword}c{copy}_"));
+            let mut file = File::create(path)?;
+            file.write_all(KEYWORDS.iter().fold(source.text.clone(), renamed).as_bytes())?;
+            file.set_modified(yesterday)?;
+        }
+    }
+    Ok(())
+}
+
+/// Seconds to do something to every file on as many threads as there are CPUs.
+fn each_file(sources: &[Source], work: impl Fn(&Source) -> Outcome<()> + Sync) -> Outcome<f64> {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism()?.get();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let worker = || {
+            let files = std::iter::from_fn(|| sources.get(next.fetch_add(1, Ordering::Relaxed)));
+            files.into_iter().try_for_each(&work)
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, Outcome<()>>| {
+            worker.join().unwrap_or_else(|_| Err("a thread panicked".into()))
+        };
+        workers.into_iter().try_for_each(join)
+    })?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Parses a file; the number of nodes in it.
+fn parse_one(source: &Source) -> usize {
+    parse(&source.text, source.language).nodes.len()
+}
+
+/// Parses a file and embeds what is in it.
+fn parse_and_embed(source: &Source, embedder: &dyn Embedder) -> Outcome<()> {
+    let parsed = parse(&source.text, source.language);
+    let texts = Texts::new(&source.text, &parsed);
+    let texts: Vec<_> = (0..parsed.nodes.len()).map(|at| texts.node(at)).collect();
+    for batch in texts.chunks(embedder.batch().max(1)) {
+        std::hint::black_box(embedder.embed_nodes(batch)?);
+    }
+    Ok(())
+}
+
+/// A run with the default embedder, from opening the store to closing it.
+fn run_index(store: &Path, root: &Path) -> Outcome<IndexSummary> {
+    let (store, summary) = index_into(store, &EmbedderSpec::default(), root)?;
+    store.close()?;
+    Ok(summary)
+}
+
+/// Measures all of it over a corpus, as `Corpus::open` takes it.
+pub(crate) fn run(folder: &Path, which: &str, report: &mut Report) -> Outcome<()> {
+    let corpus = Corpus::open(which, None)?;
+    let (one, four) = (folder.join("one"), folder.join("four"));
+    write_trees(&one, &corpus, 1)?;
+    write_trees(&four, &corpus, COPIES)?;
+    let embedder = EmbedderSpec::default().open(None)?;
+    let (mut parsing, mut both, mut fresh, mut again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut summary = IndexSummary::default();
+    for repeat in 0..REPEATS {
+        parsing.push(each_file(&corpus.sources, |source| {
+            std::hint::black_box(parse_one(source));
+            Ok(())
+        })?);
+        both.push(each_file(&corpus.sources, |source| parse_and_embed(source, &*embedder))?);
+        let store = folder.join(format!("store-{repeat}"));
+        let start = Instant::now();
+        summary = run_index(&store, &one)?;
+        fresh.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let second = run_index(&store, &one)?;
+        again.push(start.elapsed().as_secs_f64());
+        if second.files_unchanged != summary.files || summary.files == 0 {
+            return Err(format!("the second run found changes: {second:?}").into());
+        }
+        std::fs::remove_dir_all(&store)?;
+    }
+    let nodes: usize = corpus.sources.iter().map(parse_one).sum();
+    let mb = corpus.bytes() as f64 / 1e6;
+    let figure =
+        |nodes: f64, seconds: f64| format!("{:.0} nodes/s, {:.1} MB/s", nodes / seconds, mb / seconds);
+    let [parsing, both, fresh, again] = [parsing, both, fresh, again].map(median);
+    let rate = |nodes: f64, seconds: f64| nodes / seconds / NODES_A_SECOND;
+    let goal = &Goal::AtLeast(1.0);
+    let asked = || format!("{NODES_A_SECOND:.0} nodes/s");
+    let what = format!("{}: {} files, {mb:.1} MB, {nodes} nodes", corpus.name, corpus.sources.len());
+    let nodes = nodes as f64;
+    report.ratio(&format!("{what}, parsed"), figure(nodes, parsing), asked(), rate(nodes, parsing), goal);
+    report.ratio("the same parsed and embedded", figure(nodes, both), asked(), rate(nodes, both), goal);
+    let stored = summary.nodes as f64;
+    let what = format!("the same indexed into a new store, {stored} nodes with those of files");
+    report.ratio(&what, figure(stored, fresh), asked(), rate(stored, fresh), goal);
+    let speed = mb / again;
+    report.ratio(
+        "the same indexed again, nothing changed",
+        format!("{:.0} ms, {speed:.0} MB/s", again * 1e3),
+        format!("{UNCHANGED_MB_A_SECOND} MB/s"),
+        speed / UNCHANGED_MB_A_SECOND,
+        goal,
+    );
+    let [small, large] = [peak_of(folder, &one)?, peak_of(folder, &four)?];
+    let shown = |bytes: f64| format!("{:.0} MB", bytes / 1e6);
+    let what = format!("most memory resident while {COPIES} such trees are indexed beside one");
+    report.ratio(&what, shown(large), shown(small), large / small, &Goal::AtMost(1.5));
+    Ok(())
+}
+
+/// Most bytes that were resident in a process that indexed a folder.
+fn peak_of(folder: &Path, root: &Path) -> Outcome<f64> {
+    let place = folder.join("child");
+    std::fs::create_dir(&place)?;
+    let output = Command::new(std::env::current_exe()?)
+        .arg("index-once")
+        .arg("--dir")
+        .arg(&place)
+        .arg("--corpus")
+        .arg(root)
+        .output()?;
+    std::fs::remove_dir_all(&place)?;
+    let text = String::from_utf8(output.stdout)?;
+    let said = || format!("the child said {text:?} {}", String::from_utf8_lossy(&output.stderr));
+    Ok(text.trim().parse().map_err(|_| said())?)
+}
+
+/// Indexes a folder and looks at itself; prints the figure for the parent.
+pub(crate) fn child(place: &Path, root: &Path) -> Outcome<()> {
+    run_index(&place.join("store"), root)?;
+    println!("{}", memory("VmHWM:").map_err(|error| error.to_string())?);
+    Ok(())
+}
