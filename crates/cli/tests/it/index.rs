@@ -25,7 +25,10 @@ fn what_was_edited_renamed_and_deleted_is_found_as_it_is_now() {
     let rename = "rotate the encryption keys";
     assert!(!found(&folder, &[rename]).contains(&"rotate_keys".to_owned()));
 
-    folder.source("src/keys.py", "def rotate_keys(ring):\n    \"\"\"Rotates the encryption keys.\"\"\"\n    return ring\n");
+    folder.source(
+        "src/keys.py",
+        "def rotate_keys(ring):\n    \"\"\"Rotates the encryption keys.\"\"\"\n    return ring\n",
+    );
     assert_eq!(counts(&folder.json_here(&["index", "."])), [5, 4, 1, 0]);
     assert_eq!(found(&folder, &[rename])[0], "rotate_keys");
 
@@ -62,7 +65,10 @@ fn a_run_says_what_it_did_and_how_to_go_on() {
     assert!(lines.iter().any(|line| line.starts_with("  indexed    4 files")), "{}", ran.out);
     assert!(lines.iter().any(|line| line.starts_with("  left out   15 files")), "{}", ran.out);
     assert!(ran.out.contains("  … and 5 more; --json lists them\n"), "{}", ran.out);
-    assert_eq!(folder.json_here(&["index", "--max-file-bytes", "2000"])["problems"].as_array().unwrap().len(), 15);
+    assert_eq!(
+        folder.json_here(&["index", "--max-file-bytes", "2000"])["problems"].as_array().unwrap().len(),
+        15
+    );
     // What it proposes works as it stands there.
     let next = lines.last().unwrap().strip_prefix("search it:  cgv search \"").expect("a proposal");
     let question = next.strip_suffix('"').unwrap();
@@ -88,7 +94,10 @@ fn the_store_is_found_from_within_the_repository() {
     assert_eq!(counts(&summary), [5, 4, 1, 0]);
     assert!(!folder.path().join("src/.cgv").exists());
     let said = folder.fails_here(1, &["index", "src"]);
-    assert!(said.contains("is the index of") && said.contains("--reroot") && !said.contains("help:"), "{said}");
+    assert!(
+        said.contains("is the index of") && said.contains("--reroot") && !said.contains("help:"),
+        "{said}"
+    );
     folder.here(&["index", "src", "--store", "src/.cgv"]);
     assert_eq!(folder.read("src/.cgv/.gitignore"), b"*\n");
     let below = folder.below("src", &["search", "brew", "-k", "1"]);
@@ -116,9 +125,17 @@ fn a_folder_without_code_is_no_failure() {
     let folder = Folder::new();
     folder.source("notes/README.md", "# Tea\n");
     let ran = folder.here(&["index", "."]);
-    assert!(ran.out.starts_with("0 source files in ") && ran.out.contains("nothing to search"), "{}", ran.out);
+    assert!(
+        ran.out.starts_with("0 source files in ") && ran.out.contains("nothing to search"),
+        "{}",
+        ran.out
+    );
     let ran = folder.here(&["search", "tea"]);
-    assert!(ran.out.is_empty() && ran.err.contains("the store is empty; `cgv index PATH` fills it"), "{}", ran.err);
+    assert!(
+        ran.out.is_empty() && ran.err.contains("the store is empty; `cgv index PATH` fills it"),
+        "{}",
+        ran.err
+    );
     assert_eq!(folder.json_here(&["search", "tea"]), json!({ "matches": [] }));
 }
 
@@ -137,7 +154,11 @@ fn what_cannot_be_indexed_is_refused() {
         assert_eq!(run(&mut folder.cgv_anywhere(args)).code, Some(2), "{args:?}");
     }
     assert!(!folder.path().join(".cgv").exists());
-    assert!(folder.fails_here(1, &["index", ".", "--embedder", "model2vec:no-such-model"]).contains("no-such-model"));
+    assert!(
+        folder
+            .fails_here(1, &["index", ".", "--embedder", "model2vec:no-such-model"])
+            .contains("no-such-model")
+    );
     assert!(!folder.path().join(".cgv").exists(), "no store of vectors that nobody can make");
 }
 

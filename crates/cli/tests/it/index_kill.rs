@@ -44,11 +44,17 @@ fn text(file: u64, version: u64) -> String {
         // The first part is the same in all versions, so that some nodes are reused.
         let version = if number == 0 { 0 } else { version };
         match file % 5 {
-            0 => format!("/// Adds {number} to {version}.\nfn {name}() -> u64 {{\n    {number} + {version}\n}}\n\n"),
-            1 => format!("def {name}():\n    \"\"\"Adds {number} to {version}.\"\"\"\n    return {number} + {version}\n\n"),
+            0 => format!(
+                "/// Adds {number} to {version}.\nfn {name}() -> u64 {{\n    {number} + {version}\n}}\n\n"
+            ),
+            1 => format!(
+                "def {name}():\n    \"\"\"Adds {number} to {version}.\"\"\"\n    return {number} + {version}\n\n"
+            ),
             2 => format!("// Adds {number}.\nfunction {name}() {{\n  return {number} + {version};\n}}\n\n"),
             3 => format!("// {name} adds.\nfunc {name}() int {{\n\treturn {number} + {version}\n}}\n\n"),
-            _ => format!("class C{number}Of{file} {{\n  int {name}() {{ return {number} + {version}; }}\n}}\n\n"),
+            _ => format!(
+                "class C{number}Of{file} {{\n  int {name}() {{ return {number} + {version}; }}\n}}\n\n"
+            ),
         }
     };
     let head = if file % 5 == 3 { "package made\n\n" } else { "" };
@@ -108,9 +114,10 @@ fn rows(folder: &Folder, store: &str) -> Rows {
     let options = OpenOptions { must_exist: true, read_only: true, ..OpenOptions::default() };
     let mut rows = Rows::new();
     let Ok(store) = PersistentVectorStore::open(&path, options) else {
-        let made = path.is_dir() && fs::read_dir(&path).unwrap().any(|entry| {
-            entry.unwrap().file_name().to_string_lossy().starts_with("MANIFEST-")
-        });
+        let made = path.is_dir()
+            && fs::read_dir(&path)
+                .unwrap()
+                .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("MANIFEST-"));
         assert!(!made, "a store that was made can be opened");
         return rows;
     };
@@ -159,12 +166,14 @@ fn a_killed_index_has_whole_files_only_and_the_next_run_completes_it() {
             }
         }
         let after = rows(&folder, "s");
-        let paths: BTreeSet<&String> = [&before, &wanted_before, &wanted, &after].iter().flat_map(|rows| rows.keys()).collect();
+        let paths: BTreeSet<&String> =
+            [&before, &wanted_before, &wanted, &after].iter().flat_map(|rows| rows.keys()).collect();
         let (mut new, mut old) = (0, 0);
         for path in paths {
             // A reader shows no more than what is known to be synced, so that the run before may have stored
             // more than was seen of it: what it was to store is as good as what was there.
-            let whole = [&before, &wanted_before, &wanted].iter().any(|rows| rows.get(path) == after.get(path));
+            let whole =
+                [&before, &wanted_before, &wanted].iter().any(|rows| rows.get(path) == after.get(path));
             assert!(whole, "round {round}: {path} is there in part: {:?}", after.get(path));
             if wanted.get(path) != before.get(path) {
                 let done = after.get(path) == wanted.get(path);

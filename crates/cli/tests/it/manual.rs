@@ -6,8 +6,20 @@ use crate::sample::{Folder, run, run_with_input};
 
 /// In the order of the help.
 const COMMANDS: [&str; 14] = [
-    "index", "search", "mcp", "stats", "get", "delete", "import", "export", "query", "verify", "flush", "merge",
-    "completions", "man",
+    "index",
+    "search",
+    "mcp",
+    "stats",
+    "get",
+    "delete",
+    "import",
+    "export",
+    "query",
+    "verify",
+    "flush",
+    "merge",
+    "completions",
+    "man",
 ];
 
 #[test]

@@ -94,7 +94,14 @@ fn a_question_in_words_finds_code() {
     assert_eq!(found["matches"].as_array().unwrap().len(), 1);
     assert_eq!(
         [&hit["name"], &hit["kind"], &hit["language"], &hit["path"], &hit["start_line"], &hit["end_line"]],
-        [&json!("parse_config"), &json!("function"), &json!("rust"), &json!("src/config.rs"), &json!(4), &json!(8)]
+        [
+            &json!("parse_config"),
+            &json!("function"),
+            &json!("rust"),
+            &json!("src/config.rs"),
+            &json!(4),
+            &json!(8)
+        ]
     );
     assert_eq!((&hit["qualified_name"], &hit["changed"]), (&json!("parse_config"), &json!(false)));
     let score = hit["score"].as_f64().unwrap();
@@ -142,7 +149,10 @@ fn a_search_is_narrowed() {
     assert!(kinds.contains(&"struct") && kinds.contains(&"class") && kinds.len() == 3, "{kinds:?}");
     for prefix in ["src", "src/", "./src", "src/../src", "sr"] {
         let paths = paths(&folder, &[question, "--path", prefix]);
-        assert!(!paths.is_empty() && paths.iter().all(|path| path.starts_with("src/")), "{prefix}: {paths:?}");
+        assert!(
+            !paths.is_empty() && paths.iter().all(|path| path.starts_with("src/")),
+            "{prefix}: {paths:?}"
+        );
     }
     assert!(paths(&folder, &[question, "--path", "web/cart.ts"]).iter().all(|path| path == "web/cart.ts"));
     assert_eq!(found(&folder, &[question, "--path", "."]).len(), found(&folder, &[question]).len());
@@ -159,7 +169,10 @@ fn a_search_is_narrowed() {
     assert!(folder.fails_here(2, &["search", question, "--path", ".."]).contains("leads out of"));
     assert_eq!(found(&folder, &[question, "-k", "2"]).len(), 2);
     for (args, told) in [
-        (["--language", "cobol"], "no node has the language cobol; the store has go, python, rust, typescript"),
+        (
+            ["--language", "cobol"],
+            "no node has the language cobol; the store has go, python, rust, typescript",
+        ),
         (["--kind", "gadget"], "no node has the kind gadget; the store has "),
         (["--path", "nowhere"], "try with fewer of them"),
     ] {
@@ -225,7 +238,9 @@ fn colours_are_for_terminals_and_for_those_who_ask() {
     assert!(!coloured(&[], &[]), "this is a pipe");
     assert!(coloured(&["--color", "always"], &[]) && coloured(&["--color=always"], &[("NO_COLOR", "1")]));
     assert!(coloured(&[], &[("CLICOLOR_FORCE", "1")]));
-    assert!(!coloured(&[], &[("NO_COLOR", "1")]) && !coloured(&["--color=never"], &[("CLICOLOR_FORCE", "1")]));
+    assert!(
+        !coloured(&[], &[("NO_COLOR", "1")]) && !coloured(&["--color=never"], &[("CLICOLOR_FORCE", "1")])
+    );
     assert!(!coloured(&["--json", "--color=always"], &[]));
     let ran = folder.here(&["search", "parse configuration", "-k", "1", "--color=always"]);
     assert!(ran.out.contains("\x1b[1m\x1b[31mconfiguration\x1b[0m"), "{:?}", ran.out);
