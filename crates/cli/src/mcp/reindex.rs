@@ -61,7 +61,9 @@ impl Indexing {
     /// Runs, and tells whoever asked how far it is.
     pub(crate) async fn run(&self, context: RequestContext<RoleServer>) -> Result<Reindexed, Refusal> {
         let turn = self.turn.clone().try_lock_owned().map_err(|_| {
-            Refusal::failed("this server is already indexing; wait until that run is done. Searching works meanwhile")
+            Refusal::failed(
+                "this server is already indexing; wait until that run is done. Searching works meanwhile",
+            )
         })?;
         self.stop.store(false, Ordering::Relaxed);
         let (told, heard) = watch::channel(IndexProgress::default());
@@ -193,8 +195,9 @@ impl Reindexed {
 
 impl Document for Reindexed {
     fn text(&self) -> String {
-        let IndexSummary { files, files_unchanged, files_indexed, files_skipped, files_removed, nodes, .. } =
-            self.summary;
+        let IndexSummary {
+            files, files_unchanged, files_indexed, files_skipped, files_removed, nodes, ..
+        } = self.summary;
         let mut text = format!(
             "Indexed {} in {:.1} s: {} ({files_indexed} stored, {files_unchanged} unchanged, {files_skipped} left out), \
              {files_removed} removed; {} in the index, {} embedded, {} reused.",
