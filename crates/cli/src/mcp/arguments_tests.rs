@@ -73,19 +73,17 @@ fn a_definition_is_named_in_one_way() {
 
 #[test]
 fn a_path_stays_below_the_root() {
-    let root = Some(Path::new("/home/me/code"));
+    let root = Some(Path::new("/srv/code"));
     for (given, wanted) in [
         ("src/a.rs", "src/a.rs"),
         ("./src//a.rs", "src/a.rs"),
         ("src/./a.rs", "src/a.rs"),
-        ("/home/me/code/src/a.rs", "src/a.rs"),
-        ("/home/me/code", ""),
+        ("/srv/code/src/a.rs", "src/a.rs"),
+        ("/srv/code", ""),
     ] {
         assert_eq!(relative("path", given, root).unwrap(), wanted, "{given}");
     }
-    for given in
-        ["../a.rs", "src/../../a.rs", "/etc/passwd", "/home/me/codes/a.rs", "/home/me/code/../x", "a\0b"]
-    {
+    for given in ["../a.rs", "src/../../a.rs", "/etc/passwd", "/srv/codes/a.rs", "/srv/code/../x", "a\0b"] {
         assert!(relative("path", given, root).is_err(), "{given:?}");
     }
     assert!(relative("path", "/etc/passwd", None).is_err());
