@@ -1,5 +1,7 @@
 //! Text into words, identifiers taken apart: `parseHTTPHeader_v2` is `parse`, `http`, `header`, `v`, `2`.
 
+use std::ops::Range;
+
 /// What a character is, as far as words go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -24,18 +26,19 @@ fn class(character: char) -> Class {
     }
 }
 
-/// Calls `visit` with each word of a text, in lower case.
-pub(crate) fn each_word(text: &str, mut visit: impl FnMut(&str)) {
+/// Calls `visit` with each word of a text: where it is, and the word in lower case.
+pub(super) fn each_word(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
     let mut lower = String::new();
-    let mut word = |text: &str| {
+    let mut word = |range: Range<usize>| {
+        let word = &text[range.clone()];
         lower.clear();
-        if text.is_ascii() {
-            lower.push_str(text);
+        if word.is_ascii() {
+            lower.push_str(word);
             lower.make_ascii_lowercase();
         } else {
-            lower.extend(text.chars().flat_map(char::to_lowercase));
+            lower.extend(word.chars().flat_map(char::to_lowercase));
         }
-        visit(&lower);
+        visit(range, &lower);
     };
     // Where the word at hand began, where its last character did, and what that was.
     let (mut start, mut last, mut before) = (0, 0, Class::Other);
@@ -56,13 +59,13 @@ pub(crate) fn each_word(text: &str, mut visit: impl FnMut(&str)) {
             _ => None,
         };
         if let Some(cut) = cut {
-            word(&text[start..cut]);
+            word(start..cut);
             start = cut;
         }
         (last, before) = (at, now);
     }
     if before != Class::Other {
-        word(&text[start..]);
+        word(start..text.len());
     }
 }
 
@@ -74,7 +77,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let mut words = Vec::new();
-        each_word(text, |word| words.push(word.to_owned()));
+        each_word(text, |_, word| words.push(word.to_owned()));
         words
     }
 
