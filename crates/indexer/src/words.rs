@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
+use crate::embed::each_place;
+
 /// Words that say nothing of what is looked for.
 const FILLERS: [&str; 44] = [
     "a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "has", "have",
@@ -71,53 +73,16 @@ impl Finder {
     }
 }
 
-/// The parts of names in a text, as ranges of its bytes: `parseHTTPHeader_v2` has `parse`, `HTTP`, `Header`, `v2`.
-pub(crate) fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut chars = text.char_indices().peekable();
-    let mut start = None;
-    let mut before: Option<char> = None;
-    std::iter::from_fn(move || {
-        while let Some((at, here)) = chars.next() {
-            let next = chars.peek().map(|(_, next)| *next);
-            if !here.is_alphanumeric() {
-                before = None;
-                if let Some(start) = start.take() {
-                    return Some(start..at);
-                }
-                continue;
-            }
-            let begins = before.is_none_or(|before| {
-                let word_ends = here.is_uppercase() && !before.is_uppercase();
-                // The last capital of several belongs to what follows.
-                let capitals_end =
-                    here.is_uppercase() && before.is_uppercase() && next.is_some_and(char::is_lowercase);
-                word_ends || capitals_end
-            });
-            before = Some(here);
-            if begins && let Some(start) = start.replace(at) {
-                return Some(start..at);
-            }
-        }
-        start.take().map(|start| start..text.len())
-    })
+/// Where the words of a text are, names taken apart.
+fn parts(text: &str) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    each_place(text, |part| parts.push(part));
+    parts
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn split(text: &str) -> Vec<&str> {
-        parts(text).map(|part| &text[part]).collect()
-    }
-
-    #[test]
-    fn names_have_parts() {
-        assert_eq!(split("parseHTTPHeader_v2(a)"), ["parse", "HTTP", "Header", "v2", "a"]);
-        assert_eq!(split("PARSE_CONFIG"), ["PARSE", "CONFIG"]);
-        assert_eq!(split("  été über-Größe "), ["été", "über", "Größe"]);
-        assert_eq!(split("X"), ["X"]);
-        assert!(split("").is_empty() && split("-> {}").is_empty());
-    }
 
     #[test]
     fn a_question_is_its_telling_words() {

@@ -12,6 +12,7 @@ mod tokens;
 mod words;
 
 pub(crate) use corpus::CorpusStatistics;
+pub(crate) use tokens::each_place;
 
 use std::cell::RefCell;
 

@@ -1,5 +1,7 @@
 //! Text into words, identifiers taken apart: `parseHTTPHeader_v2` is `parse`, `http`, `header`, `v`, `2`.
 
+use std::ops::Range;
+
 /// What a character is, as far as words go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -27,16 +29,21 @@ fn class(character: char) -> Class {
 /// Calls `visit` with each word of a text, in lower case.
 pub(crate) fn each_word(text: &str, mut visit: impl FnMut(&str)) {
     let mut lower = String::new();
-    let mut word = |text: &str| {
+    each_place(text, |place| {
+        let word = &text[place];
         lower.clear();
-        if text.is_ascii() {
-            lower.push_str(text);
+        if word.is_ascii() {
+            lower.push_str(word);
             lower.make_ascii_lowercase();
         } else {
-            lower.extend(text.chars().flat_map(char::to_lowercase));
+            lower.extend(word.chars().flat_map(char::to_lowercase));
         }
         visit(&lower);
-    };
+    });
+}
+
+/// Calls `visit` with the place of each word in a text.
+pub(crate) fn each_place(text: &str, mut visit: impl FnMut(Range<usize>)) {
     // Where the word at hand began, where its last character did, and what that was.
     let (mut start, mut last, mut before) = (0, 0, Class::Other);
     for (at, character) in text.char_indices() {
@@ -56,13 +63,13 @@ pub(crate) fn each_word(text: &str, mut visit: impl FnMut(&str)) {
             _ => None,
         };
         if let Some(cut) = cut {
-            word(&text[start..cut]);
+            visit(start..cut);
             start = cut;
         }
         (last, before) = (at, now);
     }
     if before != Class::Other {
-        word(&text[start..]);
+        visit(start..text.len());
     }
 }
 
