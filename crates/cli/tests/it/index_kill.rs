@@ -101,7 +101,7 @@ impl<'a> Tree<'a> {
     /// Rewrites, removes and makes files, each time others.
     fn edit(&mut self, round: u64) {
         for file in (0..FILES).filter(|file| (file * 31 + round * 17) % 5 < 2) {
-            if (file + round) % 6 == 0 && self.versions.remove(&file).is_some() {
+            if (file + round).is_multiple_of(6) && self.versions.remove(&file).is_some() {
                 fs::remove_file(self.folder.path().join(name(file))).unwrap();
             } else {
                 self.write(file);
