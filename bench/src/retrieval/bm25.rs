@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rust_stemmers::{Algorithm, Stemmer};
+
 /// How fast more of the same word stops to count.
 const K1: f64 = 1.2;
 
@@ -86,6 +88,12 @@ pub(crate) fn split_words(text: &str) -> Vec<String> {
     words
 }
 
+/// As [`split_words`], without endings (Porter 2001).
+pub(crate) fn stemmed_words(text: &str) -> Vec<String> {
+    let stemmer = Stemmer::create(Algorithm::English);
+    split_words(text).iter().map(|word| stemmer.stem(word).into_owned()).collect()
+}
+
 /// Words in lower case as a text search has them: an identifier is one word.
 pub(crate) fn plain_words(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -100,6 +108,7 @@ mod tests {
     fn identifiers_are_split_where_words_meet() {
         assert_eq!(split_words("readFile_at HTTPServer2x"), ["read", "file", "at", "http", "server2x"]);
         assert_eq!(plain_words("readFile_at(x)"), ["readfile_at", "x"]);
+        assert_eq!(stemmed_words("returnsFiles"), ["return", "file"]);
     }
 
     #[test]

@@ -77,7 +77,9 @@ pub(crate) fn measure(
         println!("{title}: too few to compare.\n");
         return Ok(());
     }
-    println!("Of these, {title} (MiniLM may have read the documentation of what it embedded):\n");
+    println!(
+        "Of these, {title} (MiniLM's texts may have held the very documentation; ranks near 1 say that they did):\n"
+    );
     let questions =
         (0..).zip(&texts).map(|(at, text)| ((*text).to_owned(), asked.row(at).to_vec())).collect();
     let minilm = MiniLm { vectors: Vectors::new(values, base.dimension), questions };

@@ -48,7 +48,7 @@ pub(crate) struct Options {
 const YARDSTICK: usize = 0;
 
 /// Place of the default embedder by itself.
-const EMBEDDER: usize = 2;
+const EMBEDDER: usize = 3;
 
 /// Measures each corpus by itself, prints a table for each, and reports the means.
 pub(crate) fn run(folder: &Path, options: &Options, report: &mut Report) -> Outcome<()> {
@@ -107,9 +107,10 @@ fn measure(folder: &Path, corpus: Corpus, options: &Options) -> Outcome<Comparis
     let indexed = Indexed::new(&spec, folder, &corpus)?;
     let split = Text::new("BM25, identifiers split", documents, bm25::split_words);
     let plain = Text::new("BM25, plain words", documents, bm25::plain_words);
+    let stemmed = Text::new("BM25, identifiers split, stems", documents, bm25::stemmed_words);
     let embedded = Embedded::new(format!("{spec}, vectors alone"), indexed.embedder(), documents)?;
     let searched = indexed.searched(format!("{spec}, as `cgv search`"), documents)?;
-    let systems: [&dyn System; 4] = [&split, &plain, &embedded, &searched];
+    let systems: [&dyn System; 5] = [&split, &plain, &stemmed, &embedded, &searched];
     let comparison = compare(&systems, &corpus.queries)?;
     println!("{}", comparison.table());
     if options.show > 0 {

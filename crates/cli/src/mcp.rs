@@ -64,6 +64,9 @@ pub(crate) fn serve(workspace: Workspace, folder: PathBuf) -> Result<(), Failure
             Ok(running) => running.waiting().await.map(|_| ()).map_err(|error| error.to_string()),
             // It came, said nothing, and went.
             Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+            Err(ServerInitializeError::ExpectedInitializeRequest(_)) => {
+                Err("it did not begin with `initialize`".to_owned())
+            }
             Err(error) => Err(error.to_string()),
         }
     });

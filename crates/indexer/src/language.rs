@@ -61,9 +61,10 @@ impl Language {
         })
     }
 
-    /// The language of a file whose name says `self`, now that its text is known: a header with the name of a C
-    /// header is C++ if its first 64 KiB have, outside of comments and strings, what no C header has: `class X`,
-    /// `namespace`, `template <`, `public:` and its kin, or `::`. All else stays what it is.
+    /// The language of a file whose name says `self`, now that its text is known: a header with the name of
+    /// a C header is C++ if its first 64 KiB have, outside of comments, strings and `#ifdef __cplusplus`, what
+    /// no C header has: `class X`, `namespace`, `template <`, `public:` and its kin, or `::`. All else stays
+    /// what it is.
     pub fn refine(self, source: &str) -> Self {
         let head = &source.as_bytes()[..source.len().min(REFINE_BYTES)];
         if self == Self::C && cpp_signs::any(head) { Self::Cpp } else { self }

@@ -35,6 +35,9 @@ fn headers_with_signs_of_cpp_are_cpp() {
         "struct Open {\nprotected:\n};",
         "std::string name();",
         "void ::reset();",
+        "#ifndef __cplusplus\n#error C++ only\n#endif\nclass After;",
+        "#if !defined(__cplusplus)\nint a;\n#else\nclass A;\n#endif",
+        "#ifdef __cplusplus\nextern \"C\" {\n#endif\nclass After;",
         "#if 0\n#error don't\n#endif\nclass After;",
         "int million = 1'000'000; class After;",
         "char c = '\"'; class After;",
@@ -59,6 +62,9 @@ fn headers_without_signs_stay_c() {
         "\"class Name",
         "#error don't class",
         "int größe; /",
+        "#ifdef __cplusplus\nnamespace a {\n#endif\nint a;\n#if defined(__cplusplus)\n}\n#endif",
+        "#ifdef __cplusplus\n#if A\nclass A;\n#endif\nclass B;\n#else\nint a;\n#endif",
+        "#ifdef __cplusplus",
     ] {
         assert_eq!(Language::C.refine(source), Language::C, "{source}");
     }

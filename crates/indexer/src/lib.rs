@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate self as codegraph_vector_indexer;
 
+mod c_tokens;
 mod embed;
 mod index;
 mod language;

@@ -34,6 +34,11 @@ fn file(language: Language, docs: Vec<Range<usize>>, nodes: Vec<ParsedNode>) -> 
     ParsedFile { language, docs, nodes, syntax_errors: 0, given_up: None }
 }
 
+/// The range of one comment.
+fn one_comment(start: usize, end: usize) -> Vec<Range<usize>> {
+    std::iter::once(start..end).collect()
+}
+
 const PYTHON: &str = r#""""Of the file."""
 class Outer(Base):
     """Outer things.
@@ -57,7 +62,7 @@ fn python() -> ParsedFile {
     let outer_docs = &class_body[..class_body.find("LIMIT").unwrap()];
     file(
         Language::Python,
-        vec![0..18],
+        one_comment(0, 18),
         vec![
             node(PYTHON, "Outer", class, class_body, &[outer_docs.trim_end()], None),
             node(PYTHON, "inner", method, method_body, &["r'''Inner things.'''"], Some(0)),
@@ -139,8 +144,8 @@ fn texts_are_bounded_on_character_boundaries() {
     long_node.name = long.clone();
     long_node.qualified_name = long.clone();
     (long_node.span, long_node.body) = (start..source.len(), body..source.len());
-    long_node.docs = vec![0..start - 1];
-    let parsed = file(Language::Rust, vec![0..start - 1], vec![long_node; 100]);
+    long_node.docs = one_comment(0, start - 1);
+    let parsed = file(Language::Rust, one_comment(0, start - 1), vec![long_node; 100]);
     let texts = Texts::new(&source, &parsed);
     let text = texts.node(0);
     let near = |length: usize, bound: usize| length <= bound && length + 4 > bound;
@@ -158,8 +163,8 @@ fn ranges_that_do_not_fit_give_empty_text() {
     let source = "ä = 1";
     let mut wrong = node(source, "a", "ä", "", &[], Some(7));
     (wrong.span, wrong.body) = (1..40, 3..90);
-    wrong.docs = vec![1..2, 50..60, 4..2];
-    let parsed = file(Language::Rust, vec![9..12], vec![wrong]);
+    wrong.docs = vec![1..2, 50..60, Range { start: 4, end: 2 }];
+    let parsed = file(Language::Rust, one_comment(9, 12), vec![wrong]);
     let texts = Texts::new(source, &parsed);
     let text = texts.node(0);
     assert_eq!((&*text.docs, text.signature, &*text.body), ("", "", ""));

@@ -1,10 +1,13 @@
 //! Words in names and text: what a question asks for, and where a line of code has it.
 
+mod split;
+mod tables;
+mod terms;
+
 use std::ops::Range;
 
-use rust_stemmers::{Algorithm, Stemmer};
-
-use crate::embed::each_place;
+use split::each_word;
+pub(crate) use terms::{each_term, id, weight};
 
 /// Words that say nothing of what is looked for.
 const FILLERS: [&str; 44] = [
@@ -18,66 +21,48 @@ const FILLERS: [&str; 44] = [
 /// as many words as it has parts: `parseConfig` is `parse` and `config`.
 pub fn terms(question: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
-    for part in parts(question) {
-        let word = question[part].to_lowercase();
-        if !all.contains(&word) {
-            all.push(word);
+    each_word(question, |_, word| {
+        if !all.iter().any(|known| known == word) {
+            all.push(word.to_owned());
         }
-    }
+    });
     let telling: Vec<String> = all.iter().filter(|word| !FILLERS.contains(&&***word)).cloned().collect();
     if telling.is_empty() { all } else { telling }
 }
 
 /// Finds the terms of one question in lines.
 pub(crate) struct Finder {
-    stemmer: Stemmer,
-    stems: Vec<String>,
+    terms: Vec<u64>,
 }
 
 impl Finder {
-    pub(crate) fn new(terms: &[String]) -> Self {
-        let mut finder = Self { stemmer: Stemmer::create(Algorithm::English), stems: Vec::new() };
-        // Whoever calls may not have split names.
-        for term in terms {
-            for part in parts(term) {
-                let stem = finder.stem(&term[part]);
-                if !finder.stems.contains(&stem) {
-                    finder.stems.push(stem);
-                }
-            }
+    pub(crate) fn new(words: &[String]) -> Self {
+        let mut terms = Vec::new();
+        for word in words {
+            each_term(word, |_, term| terms.push(id(term)));
         }
-        finder
+        terms.sort_unstable();
+        terms.dedup();
+        Self { terms }
     }
 
     /// Where a line has one of the terms, in order; and how many different ones it has.
     pub(crate) fn find(&self, line: &str) -> (Vec<Range<usize>>, usize) {
-        let mut seen = vec![false; self.stems.len()];
+        let mut seen = vec![false; self.terms.len()];
         let mut found = Vec::new();
-        for part in parts(line) {
-            let stem = self.stem(&line[part.clone()]);
-            if let Some(at) = self.stems.iter().position(|term| *term == stem) {
+        each_term(line, |range, term| {
+            if let Ok(at) = self.terms.binary_search(&id(term)) {
                 seen[at] = true;
-                found.push(part);
+                found.push(range);
             }
-        }
+        });
         (found, seen.iter().filter(|seen| **seen).count())
     }
 
     /// Whether there is nothing to find.
     pub(crate) fn is_empty(&self) -> bool {
-        self.stems.is_empty()
+        self.terms.is_empty()
     }
-
-    fn stem(&self, word: &str) -> String {
-        self.stemmer.stem(&word.to_lowercase()).into_owned()
-    }
-}
-
-/// Where the words of a text are, names taken apart.
-fn parts(text: &str) -> Vec<Range<usize>> {
-    let mut parts = Vec::new();
-    each_place(text, |part| parts.push(part));
-    parts
 }
 
 #[cfg(test)]

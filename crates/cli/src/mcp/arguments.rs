@@ -52,6 +52,7 @@ pub(crate) struct SimilarCode {
     /// The file with the definition, relative to the index's root
     path: Option<String>,
     /// A line within the definition, from 1
+    #[schemars(range(min = 1))]
     line: Option<u32>,
     /// How many results, from 1 to 50
     #[serde(default = "default_limit")]
@@ -69,6 +70,7 @@ pub(crate) struct GetNode {
     /// The file with the definition, relative to the index's root
     path: Option<String>,
     /// A line within the definition, from 1
+    #[schemars(range(min = 1))]
     line: Option<u32>,
     /// Whether to read its source text, too
     #[serde(default = "with_source")]
@@ -180,7 +182,9 @@ fn check_text(name: &str, text: Option<String>) -> Result<Option<String>, Refusa
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     if text.len() > MAX_TEXT_BYTES {
         let bytes = text.len();
-        return Err(Refusal::arguments(format!("{name} has {bytes} bytes, over the limit of {MAX_TEXT_BYTES}")));
+        return Err(Refusal::arguments(format!(
+            "{name} has {bytes} bytes, over the limit of {MAX_TEXT_BYTES}"
+        )));
     }
     Ok(Some(text))
 }
@@ -218,7 +222,11 @@ pub(crate) fn relative(name: &str, path: &str, root: Option<&Path>) -> Result<St
         match component {
             Component::Normal(part) => parts.extend(part.to_str()),
             Component::CurDir => {}
-            _ => return Err(refuse("is not below the index's root; give a path relative to it, without \"..\"")),
+            _ => {
+                return Err(refuse(
+                    "is not below the index's root; give a path relative to it, without \"..\"",
+                ));
+            }
         }
     }
     Ok(parts.join("/"))

@@ -1,3 +1,4 @@
+use codegraph_vector_indexer::{Language, NodeKind};
 use serde_json::{Value, from_value, json};
 
 use super::*;
@@ -32,7 +33,8 @@ fn a_question_has_limits() {
 
 #[test]
 fn filters_are_what_was_asked_for() {
-    let asked = question(json!({"query": "q", "language": "Rust", "kind": "method", "path_prefix": "./src/"}));
+    let asked =
+        question(json!({"query": "q", "language": "Rust", "kind": "method", "path_prefix": "./src/"}));
     let options = asked.unwrap().options(None).unwrap();
     let wanted = [Filter::eq("language", "rust"), Filter::eq("kind", "method"), Filter::path_prefix("src/")];
     assert_eq!((options.filter, options.limit), (Filter::all(wanted), 10));
@@ -46,7 +48,8 @@ fn filters_are_what_was_asked_for() {
 
 #[test]
 fn a_definition_is_named_in_one_way() {
-    let target = |arguments: Value| from_value::<GetNode>(arguments).unwrap().check().map_err(|refusal| refusal.0);
+    let target =
+        |arguments: Value| from_value::<GetNode>(arguments).unwrap().check().map_err(|refusal| refusal.0);
     assert_eq!(target(json!({"node_id": "7"})).unwrap(), (Target::Id(7), true));
     let place = Target::Place { path: "a.rs".into(), line: 3 };
     assert_eq!(
@@ -70,18 +73,31 @@ fn a_definition_is_named_in_one_way() {
 
 #[test]
 fn a_path_stays_below_the_root() {
-    let root = Some(Path::new("/home/me/code"));
+    let root = Some(Path::new("/srv/code"));
     for (given, wanted) in [
         ("src/a.rs", "src/a.rs"),
         ("./src//a.rs", "src/a.rs"),
         ("src/./a.rs", "src/a.rs"),
-        ("/home/me/code/src/a.rs", "src/a.rs"),
-        ("/home/me/code", ""),
+        ("/srv/code/src/a.rs", "src/a.rs"),
+        ("/srv/code", ""),
     ] {
         assert_eq!(relative("path", given, root).unwrap(), wanted, "{given}");
     }
-    for given in ["../a.rs", "src/../../a.rs", "/etc/passwd", "/home/me/codes/a.rs", "/home/me/code/../x", "a\0b"] {
+    for given in ["../a.rs", "src/../../a.rs", "/etc/passwd", "/srv/codes/a.rs", "/srv/code/../x", "a\0b"] {
         assert!(relative("path", given, root).is_err(), "{given:?}");
     }
     assert!(relative("path", "/etc/passwd", None).is_err());
+}
+
+#[test]
+fn the_schema_names_every_language_and_kind() {
+    let schema = schemars::schema_for!(SearchCode);
+    let described =
+        |field: &str| schema.pointer(&format!("/properties/{field}/description")).unwrap().to_string();
+    for language in Language::ALL {
+        assert!(described("language").contains(language.name()), "{language:?}");
+    }
+    for kind in NodeKind::ALL {
+        assert!(described("kind").contains(kind.name()), "{kind:?}");
+    }
 }

@@ -9,8 +9,8 @@ use codegraph_vector::{Error, ErrorKind, PersistentVectorStore, SeqNo, Snapshot}
 use codegraph_vector_indexer::{Embedder, EmbedderSpec, root_of};
 
 use super::refusal::Refusal;
-use crate::location;
 use crate::workspace::Workspace;
+use crate::{location, workspace};
 
 /// Opens the store when it is first needed, and keeps it open.
 pub(crate) struct Reader {
@@ -78,13 +78,13 @@ impl Reader {
         {
             return Ok(embedder.clone());
         }
-        let spec = EmbedderSpec::of_store(&view.store)?.ok_or_else(|| {
-            Refusal::failed(
+        if EmbedderSpec::of_store(&view.store)?.is_none() {
+            return Err(Refusal::failed(
                 "this store was not made by indexing code, so there is nothing to search it by words with. \
                  `similar_code` and `get_node` work by node_id",
-            )
-        })?;
-        let embedder: Arc<dyn Embedder> = spec.open(Some(&view.store))?.into();
+            ));
+        }
+        let embedder: Arc<dyn Embedder> = workspace::embedder_of(&view.store)?.into();
         if let Some(held) = &mut *held {
             held.embedder = Some((seqno, embedder.clone()));
         }

@@ -1,13 +1,13 @@
 //! The tool that writes: one run at a time in this process, told of while it goes on, ended when nobody waits for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use codegraph_vector::{EmbedderId, Error, ErrorKind, Result};
 use codegraph_vector_indexer::{
-    Embedder, IndexOptions, IndexProgress, IndexSummary, NodeText, index, root_of,
+    Embedder, IndexOptions, IndexProgress, IndexSummary, NodeText, Problem, index, printable, root_of,
 };
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext, RoleServer};
@@ -16,14 +16,15 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 
 use super::refusal::Refusal;
-use super::reply::Document;
+use super::reply::{Document, json_bytes};
 use crate::output::count;
 use crate::workspace::Workspace;
 
 /// Time between two notes of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-/// Most problems in an answer.
+/// Most problems in an answer, and most bytes of them.
 const MAX_PROBLEMS: usize = 20;
+const MAX_PROBLEM_BYTES: usize = 16 << 10;
 
 /// Indexes a folder, one run at a time.
 #[derive(Debug)]
@@ -40,8 +41,11 @@ pub(crate) struct Indexing {
 pub(crate) struct Reindexed {
     /// The folder that was indexed.
     root: String,
+    /// With as many of the problems as an answer may have.
     #[serde(flatten)]
     summary: IndexSummary,
+    /// Problems that are not told.
+    problems_left_out: usize,
 }
 
 impl Indexing {
@@ -57,7 +61,9 @@ impl Indexing {
     /// Runs, and tells whoever asked how far it is.
     pub(crate) async fn run(&self, context: RequestContext<RoleServer>) -> Result<Reindexed, Refusal> {
         let turn = self.turn.clone().try_lock_owned().map_err(|_| {
-            Refusal::failed("this server is already indexing; wait until that run is done. Searching works meanwhile")
+            Refusal::failed(
+                "this server is already indexing; wait until that run is done. Searching works meanwhile",
+            )
         })?;
         self.stop.store(false, Ordering::Relaxed);
         let (told, heard) = watch::channel(IndexProgress::default());
@@ -101,10 +107,9 @@ fn index_all(
     let embedder = Stoppable { embedder, stop };
     let summary = index(&store, &root, &embedder, &IndexOptions::default(), progress);
     let closed = store.close();
-    let mut summary = summary?;
+    let summary = summary?;
     closed?;
-    summary.problems.truncate(MAX_PROBLEMS);
-    Ok(Reindexed { root: root.display().to_string(), summary })
+    Ok(Reindexed::of(&root, summary))
 }
 
 /// Notes of progress to whoever asked for them.
@@ -175,10 +180,24 @@ impl Embedder for Stoppable {
     }
 }
 
+impl Reindexed {
+    fn of(root: &Path, mut summary: IndexSummary) -> Self {
+        let (all, mut bytes) = (summary.problems.len(), 0);
+        let fits = |problem: &Problem| {
+            bytes += json_bytes(&problem.path) + json_bytes(&problem.reason);
+            bytes <= MAX_PROBLEM_BYTES
+        };
+        summary.problems = summary.problems.into_iter().take(MAX_PROBLEMS).take_while(fits).collect();
+        let problems_left_out = all - summary.problems.len();
+        Self { root: root.display().to_string(), summary, problems_left_out }
+    }
+}
+
 impl Document for Reindexed {
     fn text(&self) -> String {
-        let IndexSummary { files, files_unchanged, files_indexed, files_skipped, files_removed, nodes, .. } =
-            self.summary;
+        let IndexSummary {
+            files, files_unchanged, files_indexed, files_skipped, files_removed, nodes, ..
+        } = self.summary;
         let mut text = format!(
             "Indexed {} in {:.1} s: {} ({files_indexed} stored, {files_unchanged} unchanged, {files_skipped} left out), \
              {files_removed} removed; {} in the index, {} embedded, {} reused.",
@@ -190,8 +209,15 @@ impl Document for Reindexed {
             self.summary.nodes_reused,
         );
         for problem in &self.summary.problems {
-            text.push_str(&format!("\n{}: {}", problem.path, problem.reason));
+            text.push_str(&format!("\n{} {}", printable(&problem.path), printable(&problem.reason)));
+        }
+        if self.problems_left_out > 0 {
+            text.push_str(&format!("\nand {} more that were left out", self.problems_left_out));
         }
         text
     }
 }
+
+#[cfg(test)]
+#[path = "reindex_tests.rs"]
+mod tests;

@@ -26,8 +26,9 @@ pub(crate) struct Reply<T>(pub(crate) T);
 
 impl<T: Document> IntoCallToolResult for Reply<T> {
     fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
-        let document = serde_json::to_value(&self.0)
-            .map_err(|error| ErrorData::internal_error(format!("the answer cannot be JSON: {error}"), None))?;
+        let document = serde_json::to_value(&self.0).map_err(|error| {
+            ErrorData::internal_error(format!("the answer cannot be JSON: {error}"), None)
+        })?;
         let mut result = CallToolResult::success(vec![ContentBlock::text(self.0.text())]);
         result.structured_content = Some(document);
         Ok(result.into())
@@ -70,7 +71,8 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn of(id: NodeId, metadata: &NodeMetadata) -> Self {
-        let text = |text: Option<&str>| printable(text.unwrap_or_default()).chars().take(MAX_NAME_CHARS).collect();
+        let text =
+            |text: Option<&str>| printable(text.unwrap_or_default()).chars().take(MAX_NAME_CHARS).collect();
         Self {
             node_id: node_id_text(id),
             path: metadata.path.clone().unwrap_or_default(),

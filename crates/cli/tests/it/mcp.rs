@@ -69,7 +69,11 @@ fn a_project_is_indexed_searched_and_read() {
     );
     assert_eq!([&retry["start_line"], &retry["end_line"]], [2, 8]);
     assert!(retry["snippet"].as_str().unwrap().contains("2: pub fn retry_with_backoff"), "{retry}");
-    assert!(text(&found).contains("src/retry.rs:2-8 function retry_with_backoff (rust, "), "{}", text(&found));
+    assert!(
+        text(&found).contains("src/retry.rs:2-8 function retry_with_backoff (rust, "),
+        "{}",
+        text(&found)
+    );
 
     let shown = client.get("get_node", json!({"node_id": retry["node_id"]}));
     let source = shown["source"].as_str().unwrap();
@@ -91,7 +95,9 @@ fn a_project_is_indexed_searched_and_read() {
     assert_eq!([&numbers["files"], &numbers["nodes"]], [&json!(3), &done["nodes"]], "{numbers}");
     assert_eq!(numbers["root"], root.to_str().unwrap());
     assert_eq!(numbers["embedder"], "lexical");
-    let sum = |counts: &Value| counts.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
+    let sum = |counts: &Value| {
+        counts.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>()
+    };
     for by in ["languages", "kinds"] {
         assert_eq!(sum(&numbers[by]), numbers["nodes"].as_u64().unwrap(), "{numbers}");
     }
@@ -105,7 +111,8 @@ fn filters_narrow_a_search() {
     let mut client = Client::new(&folder);
     client.get("reindex", json!({}));
     let mut find = |key: &str, value: &str| {
-        let found = client.get("search_code", json!({"query": "rows report store", "limit": 50, (key): value}));
+        let found =
+            client.get("search_code", json!({"query": "rows report store", "limit": 50, (key): value}));
         found["matches"].as_array().unwrap().clone()
     };
     let all = |matches: &[Value], key: &str, value: &str| {

@@ -15,7 +15,10 @@ fn what_one_window_indexes_the_other_finds() {
     assert!(other.names("open the store").iter().any(|name| name.ends_with("open_store")));
     let before = other.get("stats", json!({}))["last_commit"].clone();
 
-    folder.file("code/src/parse.rs", "/// Reads numbers.\npub fn parse_numbers(text: &str) -> Vec<u32> {\n    vec![]\n}\n");
+    folder.file(
+        "code/src/parse.rs",
+        "/// Reads numbers.\npub fn parse_numbers(text: &str) -> Vec<u32> {\n    vec![]\n}\n",
+    );
     folder.file("code/src/retry.rs", "pub fn never_again() -> bool {\n    false\n}\n");
     std::fs::remove_file(folder.path().join("code/tools/report.py")).unwrap();
     let old = other.get("search_code", json!({"query": "retry with backoff", "path_prefix": "src/retry.rs"}));
@@ -26,7 +29,10 @@ fn what_one_window_indexes_the_other_finds() {
     assert!(other.names("parse numbers").contains(&"parse_numbers".to_owned()));
     let all = other.names("retry backoff render report never again");
     assert!(all.contains(&"never_again".to_owned()), "{all:?}");
-    assert!(!all.iter().any(|name| name == "retry_with_backoff" || name.contains("render_report")), "{all:?}");
+    assert!(
+        !all.iter().any(|name| name == "retry_with_backoff" || name.contains("render_report")),
+        "{all:?}"
+    );
     assert_ne!(other.get("stats", json!({}))["last_commit"], before);
 
     // The store is deleted and made again, with less in it.
@@ -75,7 +81,8 @@ fn searching_goes_on_while_another_process_indexes() {
     assert!(third.wait().unwrap().success());
     for client in [&mut one, &mut other] {
         assert_eq!(client.get("stats", json!({}))["files"], 153);
-        let found = client.get("search_code", json!({"query": "filler_149_9", "path_prefix": "src/f149.rs", "limit": 20}));
+        let found = client
+            .get("search_code", json!({"query": "filler_149_9", "path_prefix": "src/f149.rs", "limit": 20}));
         assert!(found["matches"].to_string().contains("filler_149_9"), "{found}");
     }
 }
@@ -87,17 +94,18 @@ fn one_run_at_a_time_and_progress_for_who_asks() {
         folder.file(&format!("code/src/f{file}.rs"), format!("fn filler_{file}() {{}}\n"));
     }
     let mut client = Client::new(&folder);
-    let done = client.ask(
-        "tools/call",
-        json!({"name": "reindex", "arguments": {}, "_meta": {"progressToken": "p1"}}),
-    );
+    let done = client
+        .ask("tools/call", json!({"name": "reindex", "arguments": {}, "_meta": {"progressToken": "p1"}}));
     assert_eq!(done["result"]["structuredContent"]["files"], 63, "{done}");
     let mut last = 0.0;
     for note in &client.notes {
         assert_eq!(note["method"], "notifications/progress");
         assert_eq!(note["params"]["progressToken"], "p1");
         let progress = note["params"]["progress"].as_f64().unwrap();
-        assert!(progress > last && note["params"]["total"].as_f64().is_none_or(|total| total >= progress), "{note}");
+        assert!(
+            progress > last && note["params"]["total"].as_f64().is_none_or(|total| total >= progress),
+            "{note}"
+        );
         last = progress;
     }
     assert_eq!(last, 63.0, "{:?}", client.notes);
@@ -109,7 +117,8 @@ fn one_run_at_a_time_and_progress_for_who_asks() {
     let ids: Vec<u64> =
         (0..8).map(|_| client.send("tools/call", json!({"name": "reindex", "arguments": {}}))).collect();
     let answers: Vec<Value> = ids.iter().map(|_| client.answer()).collect();
-    let (done, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["result"]["isError"] == false);
+    let (done, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer["result"]["isError"] == false);
     assert!(!done.is_empty(), "{answers:?}");
     assert!(refused.iter().all(|answer| text(&answer["result"]).contains("already indexing")), "{refused:?}");
 }
@@ -123,14 +132,22 @@ fn a_server_that_is_left_while_it_indexes_ends_and_harms_nothing() {
     }
     let mut client = Client::new(&folder);
     let id = client.send("tools/call", json!({"name": "reindex", "arguments": {}}));
-    client.write(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}).to_string());
+    client.write(
+        &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+            .to_string(),
+    );
     // A cancelled call is not answered, unless it was done by then; the server is there for the next one.
     let ping = client.send("ping", json!({}));
     while client.answer()["id"] != ping {}
     client.send("tools/call", json!({"name": "reindex", "arguments": {}}));
     assert!(client.end().success());
     let verified = run(&mut folder.cgv_anywhere(&["--store", "code/.cgv", "--json", "verify"]));
-    assert!(verified.code == Some(0) || verified.err.contains("no store"), "{}{}", verified.out, verified.err);
+    assert!(
+        verified.code == Some(0) || verified.err.contains("no store"),
+        "{}{}",
+        verified.out,
+        verified.err
+    );
     let mut client = Client::new(&folder);
     assert_eq!(client.get("reindex", json!({}))["files"], 303);
     assert_eq!(client.get("stats", json!({}))["files"], 303);
@@ -139,11 +156,17 @@ fn a_server_that_is_left_while_it_indexes_ends_and_harms_nothing() {
 #[test]
 fn answers_are_bounded() {
     let folder = project();
-    let body: String = (0..2000).map(|at| format!("    let text_{at} = \"\\\"quoted\\\" {at}\";\n")).collect();
+    let body: String =
+        (0..2000).map(|at| format!("    let text_{at} = \"\\\"quoted\\\" {at}\";\n")).collect();
     folder.file("code/src/long.rs", format!("fn long_function() {{\n{body}}}\n"));
-    folder.file("code/src/wide.rs", format!("fn wide_function() {{ let x = \"{}\"; }}\n", "\u{1}é".repeat(200_000)));
+    folder.file(
+        "code/src/wide.rs",
+        format!("fn wide_function() {{ let x = \"{}\"; }}\n", "\u{1}é".repeat(200_000)),
+    );
     let wide_names: String = (0..60)
-        .map(|at| format!("fn common_{at}_{}() {{ let {} = {at}; }}\n", "x".repeat(3000), "common ".repeat(300)))
+        .map(|at| {
+            format!("fn common_{at}_{}() {{ let {} = {at}; }}\n", "x".repeat(3000), "common ".repeat(300))
+        })
         .collect();
     folder.file("code/src/names.rs", wide_names);
     let mut client = Client::new(&folder);
@@ -177,7 +200,10 @@ fn nothing_is_shown_that_lies_outside_of_the_root() {
     assert!(text(&shown).contains("gone"), "{shown}");
     let found = client.call("search_code", json!({"query": "retry with backoff"}));
     assert_eq!(found["isError"], false, "{found}");
-    assert!(!shown.to_string().contains("the_secret") && !found.to_string().contains("the_secret"), "{found}");
+    assert!(
+        !shown.to_string().contains("the_secret") && !found.to_string().contains("the_secret"),
+        "{found}"
+    );
 }
 
 #[test]

@@ -5,7 +5,6 @@ mod model2vec;
 mod openai;
 mod spec;
 
-pub(crate) use lexical::{CorpusStatistics, each_place};
 pub use spec::EmbedderSpec;
 
 use codegraph_vector::{EmbedderId, Result};

@@ -29,7 +29,7 @@ fn tokenizer() -> Value {
     };
     json!({
         "version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": [added("[PAD]"), added("[UNK]"), added("[MASK]")],
+        "added_tokens": [added("[PAD]"), added("[UNK]"), added("[MASK]"), added("(store)")],
         "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
                        "strip_accents": null, "lowercase": true},
         "pre_tokenizer": {"type": "BertPreTokenizer"},

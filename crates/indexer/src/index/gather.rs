@@ -123,3 +123,61 @@ impl Waiting {
         if self.missing == 0 { self.rows.take() } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use codegraph_vector::CodeNode;
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+    use crate::index::budget::Budget;
+
+    fn file(wants: usize) -> (FileRows, Vec<(usize, OwnedText)>) {
+        let rows = FileRows {
+            path: wants.to_string(),
+            nodes: vec![CodeNode::default(); wants + 1],
+            copies: vec![(wants, 0)],
+            reused: 0,
+            syntax_errors: false,
+            problem: None,
+            held: Budget::new(1).take(0).unwrap(),
+        };
+        let text = |_| NodeText {
+            language: Language::Go,
+            kind: NodeKind::Type,
+            name: "name",
+            qualified_name: "of.name",
+            docs: "docs".to_owned(),
+            signature: "type",
+            body: "body".to_owned(),
+        };
+        (rows, (0..wants).map(|at| (at, text(at).into())).collect())
+    }
+
+    #[test]
+    fn batches_are_full_but_for_the_last_and_a_file_goes_on_with_its_last_vector() {
+        let (files_in, files) = unbounded();
+        [3, 9, 1].into_iter().for_each(|wants| files_in.send(file(wants)).unwrap());
+        drop(files_in);
+        let (batches_in, batches) = unbounded();
+        gather(&files, &batches_in, 4);
+        drop(batches_in);
+        let mut whole = Vec::new();
+        let mut sizes = Vec::new();
+        for mut batch in batches {
+            sizes.push(batch.len());
+            assert_eq!(batch[0].text.lend(), file(1).1[0].1.lend());
+            for item in batch {
+                whole.extend(item.file.lock().take(item.at, vec![item.at as f32]));
+            }
+        }
+        assert_eq!(sizes, [4, 4, 4, 1]);
+        assert_eq!(whole.iter().map(|rows| &*rows.path).collect::<Vec<_>>(), ["3", "9", "1"]);
+        for rows in &mut whole {
+            rows.copy_vectors();
+            let last = rows.nodes.len() - 1;
+            let vectors = (0..last).map(|at| vec![at as f32]).chain([vec![0.0]]);
+            assert!(rows.nodes.iter().map(|node| node.embedding.clone()).eq(vectors));
+        }
+    }
+}

@@ -1,100 +1,72 @@
 //! What tells a C++ header from a C one: a few words that are C++ wherever they stand in code.
 
-/// Whether the text has a sign of C++ in its code: outside of comments, strings and attributes.
+use crate::c_tokens::{Token, Tokens};
+
+/// Whether the text has a sign of C++ in its code: outside of comments, strings, attributes, and of what is
+/// there `#ifdef __cplusplus` alone.
 pub(super) fn any(text: &[u8]) -> bool {
-    let mut tokens = Tokens { text, at: 0 };
+    let mut tokens = Tokens::new(text);
     let (mut before, mut token) = (None, tokens.next());
     while let Some(this) = token {
-        let after = tokens.next();
-        if is_sign(before, this, after) {
+        let mut after = tokens.next();
+        if this.is_directive() && after.is_some_and(|word| matches!(word.text, b"if" | b"ifdef")) {
+            let (of_cpp, next) = condition(&mut tokens);
+            after = if of_cpp { branch_end(next, &mut tokens) } else { next };
+            token = None;
+        } else if is_sign(before.as_ref(), &this, after.as_ref()) {
             return true;
         }
-        (before, token) = (Some(this), after);
+        (before, token) = (token, after);
     }
     false
 }
 
+/// Whether a condition is that C++ is compiled; and the first token after its line.
+fn condition<'a>(tokens: &mut Tokens<'a>) -> (bool, Option<Token<'a>>) {
+    let (mut of_cpp, mut negated) = (false, false);
+    loop {
+        match tokens.next() {
+            Some(token) if token.breaks == 0 => {
+                of_cpp |= token.text == b"__cplusplus";
+                negated |= token.text == b"!";
+            }
+            next => return (of_cpp && !negated, next),
+        }
+    }
+}
+
+/// The `#` of the `#else` or `#endif` that ends the branch which starts with `token`.
+fn branch_end<'a>(mut token: Option<Token<'a>>, tokens: &mut Tokens<'a>) -> Option<Token<'a>> {
+    let mut depth = 0;
+    while let Some(this) = token {
+        token = tokens.next();
+        if !this.is_directive() {
+            continue;
+        }
+        match token?.text {
+            b"if" | b"ifdef" | b"ifndef" => depth += 1,
+            b"else" | b"elif" | b"endif" if depth == 0 => return token,
+            b"endif" => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Whether a token is C++ between its neighbours. `class` and the others are also fine names for C variables,
 /// so it counts what is beside them: `class Name`, but not `int class;`.
-fn is_sign(before: Option<&[u8]>, token: &[u8], after: Option<&[u8]>) -> bool {
-    let defined = before == Some(b"define");
-    match token {
-        b"::" => after.is_some_and(is_word) || before.is_some_and(is_word),
-        b"class" => !defined && after.is_some_and(is_word),
-        b"namespace" => !defined && after.is_some_and(|after| is_word(after) || after == b"{"),
-        b"template" => !defined && after == Some(b"<"),
+fn is_sign(before: Option<&Token<'_>>, token: &Token<'_>, after: Option<&Token<'_>>) -> bool {
+    let is_word = |token: Option<&Token<'_>>| token.is_some_and(Token::is_word);
+    let defined = before.is_some_and(|before| before.text == b"define");
+    let next = after.map_or(&b""[..], |after| after.text);
+    match token.text {
+        b"::" => is_word(after) || is_word(before),
+        b"class" => !defined && is_word(after),
+        b"namespace" => !defined && (is_word(after) || next == b"{"),
+        b"template" => !defined && next == b"<",
         b"public" | b"protected" | b"private" => {
-            after == Some(b":") && before.is_none_or(|before| matches!(before, b"{" | b"}" | b";"))
+            next == b":" && before.is_none_or(|before| matches!(before.text, b"{" | b"}" | b";"))
         }
         _ => false,
     }
-}
-
-fn is_word(token: &[u8]) -> bool {
-    token.first().is_some_and(|&byte| is_word_byte(byte))
-}
-
-fn is_word_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
-}
-
-/// Words, `::`, and single other bytes.
-struct Tokens<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        loop {
-            let rest = &self.text[self.at..];
-            let (length, is_token) = match rest {
-                [] => return None,
-                [b'/', b'/', ..] => (line_length(rest), false),
-                [b'/', b'*', ..] => (through(rest, b"*/"), false),
-                [b'[', b'[', ..] => (through(rest, b"]]"), false),
-                [quote @ (b'"' | b'\''), ..] => (string_length(rest, *quote), false),
-                [b':', b':', ..] => (2, true),
-                [byte, ..] if byte.is_ascii_whitespace() => (1, false),
-                [byte, ..] if is_word_byte(*byte) => (word_length(rest), true),
-                _ => (1, true),
-            };
-            self.at += length;
-            if is_token {
-                return Some(&rest[..length]);
-            }
-        }
-    }
-}
-
-/// A word's length; a number's, with the quotes that C++ and C23 allow between digits.
-fn word_length(text: &[u8]) -> usize {
-    let quotes = text[0].is_ascii_digit();
-    text.iter().position(|&byte| !is_word_byte(byte) && !(quotes && byte == b'\'')).unwrap_or(text.len())
-}
-
-fn line_length(text: &[u8]) -> usize {
-    text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len())
-}
-
-/// The length through the first `end` after the two bytes that open it.
-fn through(text: &[u8], end: &[u8; 2]) -> usize {
-    text[2..].windows(2).position(|bytes| bytes == end).map_or(text.len(), |at| at + 4)
-}
-
-/// The length of a string; one that is not closed ends with its line, as an apostrophe in an `#error` does.
-fn string_length(text: &[u8], quote: u8) -> usize {
-    let mut at = 1;
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b'\\' => at += 1,
-            b'\n' => return at,
-            _ if byte == quote => return at + 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    text.len()
 }

@@ -1,9 +1,9 @@
 //! C, and what C++ has in common with it.
 //!
-//! - Prototypes outside of functions are functions too, for a header often has nothing else; of several in one
-//!   declaration, the first.
-//! - `typedef struct tag {…} Name` is one struct, called `Name`. Other typedefs are types; of several names in
-//!   one typedef, the first that is no pointer.
+//! - Prototypes outside of functions are functions too, for a header often has nothing else; of several in
+//!   one declaration, the first.
+//! - `typedef struct tag {…} Name` is one struct, called `Name`. Other typedefs are types; of several names
+//!   in one typedef, the first that is no pointer.
 //! - `#define` is a macro where it takes parameters.
 //! - Both branches of an `#if` count.
 
@@ -56,12 +56,12 @@ pub(super) fn grammar() -> Grammar {
     Grammar::new(tree_sitter_c::LANGUAGE.into(), &rules)
 }
 
-/// Comments are about what follows, but for those that point back, and mere lines of dashes.
+/// Comments are about what follows, but for those that point back, and mere lines of dashes or numbers.
 pub(super) fn comment(text: &str) -> Comment {
     let points_back = ["///<", "//!<", "/**<", "/*!<"].iter().any(|start| text.starts_with(start));
     if points_back {
         Comment::Remark
-    } else if text.contains(char::is_alphanumeric) {
+    } else if text.contains(char::is_alphabetic) {
         Comment::Next
     } else {
         Comment::Nothing

@@ -1,17 +1,18 @@
 //! C++: what [`c`](super::c) says of C, and classes, namespaces and templates.
 //!
-//! - A function is a method if it is in a class, or defined outside of it: `void A::b() {}` (which might as well
-//!   be a namespace's; that cannot be seen). In a class, only what has a body counts. Friends are functions.
+//! - A function is a method if it is in a class, or defined outside of it: `void A::b() {}` (which might as
+//!   well be a namespace's; that cannot be seen). In a class, only what has a body counts. Friends are
+//!   functions.
 //! - Names have no template arguments; what is special to some is told apart by its ordinal.
 //! - A span takes its `template <…>` in.
-//! - `TEST(Suite, Name) {…}`, a definition without a type whose name is all capitals, is called `Suite.Name`.
+//! - `TEST(Suite, Name) {…}`, a definition without a type whose name is all capitals, is called
+//!   `Suite.Name`.
 
 use std::borrow::Cow;
 
 use tree_sitter::Node;
 
 use super::c;
-use super::cpp_misread::misread;
 use super::declarator::{Declared, declared};
 use super::grammar::{Around, Definition, Field, Found, Grammar, Role, Rules, no_docstring, wrapper};
 use crate::node::NodeKind;
@@ -74,9 +75,6 @@ fn in_class(around: &Around<'_, '_>) -> bool {
 }
 
 fn function<'a, 't>(node: Node<'t>, around: &Around<'a, 't>) -> Found<'a, 't> {
-    if let Some(found) = misread(node, around) {
-        return Found::Node(with_template(found, around));
-    }
     let Some(mut declared) = around.child(node, Field::Declarator).and_then(|it| declared(it, around)) else {
         return Found::Nothing;
     };

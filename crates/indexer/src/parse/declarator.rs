@@ -29,7 +29,7 @@ pub(super) fn declared<'a, 't>(declarator: Node<'t>, around: &Around<'a, 't>) ->
                 around.child(node, Field::Declarator)?
             }
             "parenthesized_declarator" | "attributed_declarator" => node.named_child(0)?,
-            // What is named is a pointer or an array, even if to a function, unless a function comes further in.
+            // What is named is a pointer or an array, even if to a function, unless one comes further in.
             "pointer_declarator" | "array_declarator" => {
                 parameters = None;
                 around.child(node, Field::Declarator)?

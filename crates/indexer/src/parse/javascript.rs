@@ -1,13 +1,15 @@
 //! JavaScript, JSX included, and what TypeScript has in common with it.
 //!
 //! - A function or class that is bound to a name is called by it: by `const f = …`, `exports.f = …`,
-//!   `A.prototype.f = …` (a method of `A`), a member of an object or a field of a class. The names of the objects
-//!   that it is in are part of its qualified name; `exports`, `module.exports` and `this` are not.
+//!   `A.prototype.f = …` (a method of `A`), a member of an object or a field of a class; by the last of
+//!   several. The names of the objects that it is in are part of its qualified name; `exports`,
+//!   `module.exports` and `this` are not.
 //! - `memo(…)`, `forwardRef(…)` and `useCallback(…)` around a function make no difference.
-//! - What is exported without a name is called `default`. Other functions without a name are part of what they
-//!   are in.
+//! - What is exported without a name is called `default`. Other functions without a name are part of what
+//!   they are in.
 //! - Members of objects are methods; a getter and a setter of one name are told apart by their ordinals.
-//! - A span starts after decorators and `export`. That of `const f = …` is the statement, if it binds nothing else.
+//! - A span starts after decorators and `export`. That of `const f = …` is the statement, if it binds
+//!   nothing else.
 
 use std::borrow::Cow;
 

@@ -9,8 +9,9 @@
 //! the [`walk`] over the tree is the same for all of them.
 
 mod c;
+mod c_branches;
+mod c_mask;
 mod cpp;
-mod cpp_misread;
 mod declarator;
 mod go;
 mod grammar;
@@ -31,6 +32,7 @@ mod golden_tests;
 #[cfg(test)]
 mod limits_tests;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
@@ -61,8 +63,13 @@ fn parse_within(source: &str, language: Language, limit: Duration, clock: &dyn C
         return file;
     }
     let grammar = grammar_of(language);
-    match tree_of(source, grammar, limit, clock) {
-        Some(tree) => walk::walk(source, &tree, grammar, &mut file),
+    let text = match language {
+        Language::C => c_mask::masked(source, true),
+        Language::Cpp => c_mask::masked(source, false),
+        _ => Cow::Borrowed(source),
+    };
+    match tree_of(&text, grammar, limit, clock) {
+        Some(tree) => walk::walk(&text, &tree, grammar, &mut file),
         None => file.given_up = Some("takes too long to parse"),
     }
     file

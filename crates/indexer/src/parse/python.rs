@@ -92,10 +92,14 @@ fn class<'a, 't>(node: Node<'t>, around: &Around<'a, 't>) -> Found<'a, 't> {
     Found::Node(around.definition(NodeKind::Class, node))
 }
 
-/// `type Name[T] = …`
+/// `type Name[T] = …`. The grammar also takes `type(x).y = …` for one, whose name is no identifier then.
 fn type_alias<'a, 't>(node: Node<'t>, around: &Around<'a, 't>) -> Found<'a, 't> {
     let mut found = Definition::new(NodeKind::Type, node, None, around);
     let left = around.child(node, Field::Left).map_or("", |left| around.text(left));
-    found.name = left.split('[').next().unwrap_or_default().trim_end().into();
+    let name = left.split('[').next().unwrap_or_default().trim_end();
+    if !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
+        return Found::Skip;
+    }
+    found.name = name.into();
     Found::Node(found)
 }

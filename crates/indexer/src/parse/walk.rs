@@ -52,6 +52,8 @@ struct Wrapper<'t> {
     node: Node<'t>,
     depth: usize,
     docs: Vec<Range<usize>>,
+    /// How many nodes the file had before it: a broken one can hold others before its definition.
+    nodes: usize,
 }
 
 struct Walk<'a, 't> {
@@ -103,7 +105,8 @@ impl<'t> Walk<'_, 't> {
             Role::Look(_) if self.itself == Some(node.id()) => true,
             Role::Look(look) => {
                 self.leave_scopes(node.start_byte());
-                let wrapper = self.wrapper.as_ref().filter(|wrapper| wrapper.holds(node, depth));
+                let nodes = self.file.nodes.len();
+                let wrapper = self.wrapper.as_ref().filter(|wrapper| wrapper.holds(node, depth, nodes));
                 let around = Around {
                     source: self.source,
                     inside: self.scopes.last().map(|scope| scope.kind),
@@ -129,7 +132,8 @@ impl<'t> Walk<'_, 't> {
             }
             Found::Wrapper => {
                 let docs = self.docs_before(node, depth);
-                self.wrapper = Some(Wrapper { node, depth, docs });
+                let nodes = self.file.nodes.len();
+                self.wrapper = Some(Wrapper { node, depth, docs, nodes });
                 true
             }
             Found::Scope(kind, name) => {
@@ -147,14 +151,17 @@ impl<'t> Walk<'_, 't> {
     /// Adds a definition, and walks into it unless it is beyond a bound.
     fn define(&mut self, found: Definition<'_, 't>, node: Node<'t>, depth: usize) -> bool {
         let mut docs = self.docs_before(node, depth);
-        if !self.opens(found.qualifier.as_deref(), &found.name) {
+        let span = trimmed(self.source, found.first.start_byte()..found.last.end_byte());
+        let parent = self.scopes.iter().rev().find_map(|scope| scope.node);
+        let around = parent.map_or(0..self.source.len(), |parent| self.file.nodes[parent].span.clone());
+        // A broken definition can hold others where its attributes are, before its span.
+        let within = around.start <= span.start && span.end <= around.end;
+        if !within || !self.opens(found.qualifier.as_deref(), &found.name) {
             return false;
         }
         docs.extend(found.docstring);
-        let span = trimmed(self.source, found.first.start_byte()..found.last.end_byte());
         let cut = self.source.as_bytes().get(span.end..found.last.end_byte()).unwrap_or_default();
         let cut_lines = cut.iter().filter(|byte| **byte == b'\n').count();
-        let parent = self.scopes.iter().rev().find_map(|scope| scope.node);
         let scope = Scope {
             end: node.end_byte(),
             prefix_bytes: 0,
@@ -199,7 +206,8 @@ impl<'t> Walk<'_, 't> {
 
     /// The documentation directly before a node, or before the wrapper that it is the definition of.
     fn docs_before(&mut self, node: Node<'t>, depth: usize) -> Vec<Range<usize>> {
-        let wrapper = self.wrapper.take_if(|wrapper| wrapper.holds(node, depth));
+        let nodes = self.file.nodes.len();
+        let wrapper = self.wrapper.take_if(|wrapper| wrapper.holds(node, depth, nodes));
         let mut docs = wrapper.map(|wrapper| wrapper.docs).unwrap_or_default();
         let near = self.lead.reaches(self.source, node.start_byte());
         let before = self.lead.take();
@@ -243,9 +251,9 @@ impl<'t> Walk<'_, 't> {
 }
 
 impl Wrapper<'_> {
-    /// Whether a node of that depth is a child of it.
-    fn holds(&self, node: Node<'_>, depth: usize) -> bool {
-        self.depth + 1 == depth && node.start_byte() < self.node.end_byte()
+    /// Whether a node of that depth is a child of it, and no definition came before in it.
+    fn holds(&self, node: Node<'_>, depth: usize, nodes: usize) -> bool {
+        self.depth + 1 == depth && self.nodes == nodes && node.start_byte() < self.node.end_byte()
     }
 }
 

@@ -26,7 +26,7 @@ fn a_run_that_fails_anywhere_leaves_whole_files_and_the_next_one_ends_where_it_s
     let whole = tree.fresh();
     let mut unfinished = 0;
     for (batch, concurrency) in [(16, usize::MAX), (7, 2)] {
-        for fails_at in 1..60 {
+        for fails_at in (1..60).step_by(3) {
             let store = tree.store(&format!("{concurrency}-{fails_at}"));
             let embedder = Fake { fails_at: Some(fails_at), ..Fake::slow(batch, concurrency) };
             match tree.index_by(&store, &embedder) {
@@ -43,7 +43,7 @@ fn a_run_that_fails_anywhere_leaves_whole_files_and_the_next_one_ends_where_it_s
             assert_eq!(rows(&store), whole);
         }
     }
-    assert!(unfinished > 10, "only {unfinished} runs ended in the middle");
+    assert!(unfinished > 5, "only {unfinished} runs ended in the middle");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use codegraph_vector::{Error, ErrorKind, PersistentVectorStore, Result};
 
-use super::terms::{each_term, id};
+use crate::words::{each_term, id};
 
 /// The property of a store that keeps the statistics.
 const PROPERTY: &str = "index.corpus";
@@ -43,7 +43,7 @@ impl CorpusStatistics {
             let mut any = false;
             for line in lines.by_ref().take(WINDOW_LINES) {
                 any = true;
-                each_term(line, |term| {
+                each_term(line, |_, term| {
                     if term.len() <= MAX_TERM_BYTES && !seen.contains(term) {
                         seen.insert(term.to_owned());
                     }

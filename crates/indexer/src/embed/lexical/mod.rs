@@ -7,19 +7,15 @@
 //! that of the weighed terms. All weights were measured; see `BENCHMARKS.md`.
 
 mod corpus;
-mod terms;
-mod tokens;
-mod words;
 
 pub(crate) use corpus::CorpusStatistics;
-pub(crate) use tokens::each_place;
 
 use std::cell::RefCell;
 
 use codegraph_vector::{EmbedderId, Error, PersistentVectorStore, Result};
 
 use super::{Embedder, NodeText};
-use terms::{each_term, id, weight};
+use crate::words::{each_term, id, weight};
 
 /// Dimensions of its vectors.
 const DIMENSION: usize = 384;
@@ -140,7 +136,7 @@ fn embed(node: &NodeText<'_>, counts: &mut Vec<(u64, f32)>) -> Vec<f32> {
 
 /// Appends the terms of a text, each as often as it is there.
 fn count(text: &str, each: f32, counts: &mut Vec<(u64, f32)>) {
-    each_term(text, |term| counts.push((id(term), each)));
+    each_term(text, |_, term| counts.push((id(term), each)));
 }
 
 /// Makes of equal terms one.

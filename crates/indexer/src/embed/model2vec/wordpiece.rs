@@ -85,15 +85,14 @@ impl WordPiece {
     /// `Unsupported` if it is of another kind; `InvalidInput` if it is none.
     pub(super) fn parse(json: &[u8]) -> Result<Self> {
         let file: File = serde_json::from_slice(json).map_err(|error| Error::invalid(error.to_string()))?;
-        let kind = |name: Option<&str>| name.unwrap_or("none").to_owned();
         let normalizer = file.normalizer.filter(|normalizer| normalizer.kind == "BertNormalizer");
         let split = file.pre_tokenizer.filter(|split| split.kind == "BertPreTokenizer");
         let (Some("WordPiece"), Some(normalizer), Some(_)) = (file.model.kind.as_deref(), normalizer, split)
         else {
-            let model = kind(file.model.kind.as_deref());
             let what = format!(
                 "only BERT's WordPiece tokenizers are supported (the models in English have them), \
-                 and this is another one: {model}"
+                 and this is another one: {}",
+                file.model.kind.as_deref().unwrap_or("it has no name")
             );
             return Err(Error::new(ErrorKind::Unsupported, what));
         };
@@ -106,10 +105,10 @@ impl WordPiece {
             id.map(|id| id as usize)
         };
         let unknown = id(unk_token.as_deref().unwrap_or("[UNK]"))?;
+        // One that the vocabulary lacks has no row that is sure to be its own: its text is read as any other.
         let literal = file.added_tokens.into_iter().filter(|token| !token.content.is_empty());
-        let literal: Result<Vec<_>> =
-            literal.map(|token| id(&token.content).map(|id| (token.content, id))).collect();
-        let mut literal = literal?;
+        let mut literal: Vec<(String, usize)> =
+            literal.filter_map(|token| id(&token.content).ok().map(|id| (token.content, id))).collect();
         literal.sort_by_key(|(content, _)| std::cmp::Reverse(content.len()));
 
         let prefix = continuing_subword_prefix.as_deref().unwrap_or("##");

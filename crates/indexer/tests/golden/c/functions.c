@@ -59,3 +59,12 @@ void both(void) { }
 
 void lonely(void) { } /* after */
 void next(void) { }
+
+/* With macros in its head. */
+API_EXPORT void CALLED with_macros(int a) NOEXCEPT { }
+/* Of a kernel. */
+static int __init kernel(void) { return 0; }
+BEGIN_SECTION
+/* In a section. */
+static void in_section(void);
+typedef int (WINAPI *with_macro_t)(int);

@@ -26,11 +26,11 @@ fn class(character: char) -> Class {
     }
 }
 
-/// Calls `visit` with each word of a text, in lower case.
-pub(crate) fn each_word(text: &str, mut visit: impl FnMut(&str)) {
+/// Calls `visit` with each word of a text: where it is, and the word in lower case.
+pub(super) fn each_word(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
     let mut lower = String::new();
-    each_place(text, |place| {
-        let word = &text[place];
+    let mut word = |range: Range<usize>| {
+        let word = &text[range.clone()];
         lower.clear();
         if word.is_ascii() {
             lower.push_str(word);
@@ -38,12 +38,8 @@ pub(crate) fn each_word(text: &str, mut visit: impl FnMut(&str)) {
         } else {
             lower.extend(word.chars().flat_map(char::to_lowercase));
         }
-        visit(&lower);
-    });
-}
-
-/// Calls `visit` with the place of each word in a text.
-pub(crate) fn each_place(text: &str, mut visit: impl FnMut(Range<usize>)) {
+        visit(range, &lower);
+    };
     // Where the word at hand began, where its last character did, and what that was.
     let (mut start, mut last, mut before) = (0, 0, Class::Other);
     for (at, character) in text.char_indices() {
@@ -63,13 +59,13 @@ pub(crate) fn each_place(text: &str, mut visit: impl FnMut(Range<usize>)) {
             _ => None,
         };
         if let Some(cut) = cut {
-            visit(start..cut);
+            word(start..cut);
             start = cut;
         }
         (last, before) = (at, now);
     }
     if before != Class::Other {
-        visit(start..text.len());
+        word(start..text.len());
     }
 }
 
@@ -81,7 +77,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let mut words = Vec::new();
-        each_word(text, |word| words.push(word.to_owned()));
+        each_word(text, |_, word| words.push(word.to_owned()));
         words
     }
 

@@ -1,4 +1,4 @@
-//! What the lexical embedder knows of words: spellings of the same thing, and how common they are in code.
+//! What is known of words without looking: spellings of the same thing, and how common they are in code.
 //!
 //! The spellings are those of programmers. How common a word is was counted in windows of 30 lines of Python, Rust,
 //! JavaScript and C, each with the same weight; code that retrieval is measured on was not among it.

@@ -1,12 +1,13 @@
 //! Words into terms: other spellings and endings of a word count as the word.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::tokens::each_word;
-use super::words::{COMMON, SPELLINGS};
+use super::split::each_word;
+use super::tables::{COMMON, SPELLINGS};
 
 /// Endings that are taken off, the first that fits. (`ies` and `ied` become `y`.)
 const ENDINGS: [&str; 15] = [
@@ -30,19 +31,19 @@ static WEIGHTS: LazyLock<HashMap<u64, f32>> = LazyLock::new(|| {
     COMMON.iter().flat_map(each).collect()
 });
 
-/// Calls `visit` with each term of a text: the stem of a word, or of what the word is another spelling of.
-pub(crate) fn each_term(text: &str, mut visit: impl FnMut(&str)) {
+/// Calls `visit` with where each term of a text is, and the term: the stem of a word, or of what the word is another spelling of.
+pub(crate) fn each_term(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
     let mut changed = String::new();
-    each_word(text, |word| {
+    each_word(text, |range, word| {
         let word = BY_SPELLING.get(word).copied().unwrap_or(word);
         match word.strip_suffix("ies").or_else(|| word.strip_suffix("ied")) {
             Some(rest) if rest.len() >= SHORTEST_STEM => {
                 changed.clear();
                 changed.push_str(rest);
                 changed.push('y');
-                visit(&changed);
+                visit(range, &changed);
             }
-            _ => visit(stem(word)),
+            _ => visit(range, stem(word)),
         }
     });
 }
@@ -60,7 +61,7 @@ pub(crate) fn id(term: &str) -> u64 {
 }
 
 /// How much a term says in any code: less than 1 if it is common everywhere.
-pub(super) fn weight(term: u64) -> f32 {
+pub(crate) fn weight(term: u64) -> f32 {
     WEIGHTS.get(&term).copied().unwrap_or(1.0)
 }
 
@@ -70,7 +71,7 @@ mod tests {
 
     fn terms(text: &str) -> Vec<String> {
         let mut terms = Vec::new();
-        each_term(text, |term| terms.push(term.to_owned()));
+        each_term(text, |_, term| terms.push(term.to_owned()));
         terms
     }
 
