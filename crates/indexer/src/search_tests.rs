@@ -91,7 +91,8 @@ fn what_is_like_a_node_is_not_that_node() {
 fn the_innermost_node_is_at_a_line() {
     let (_folder, snapshot) = store();
     let at = |line| node_at(&snapshot, "src/a.rs", line).unwrap().map(|(id, _)| id);
-    assert_eq!([1, 2, 4, 5, 6, 8, 9, 18, 19, 20, 99].map(at), [1, 2, 3, 5, 3, 3, 2, 2, 1, 1, 1].map(Some));
+    assert_eq!([2, 4, 5, 6, 8, 9, 18].map(at), [2, 3, 5, 3, 3, 2, 2].map(Some));
+    assert_eq!([1, 19, 20, 99].map(at), [Some(file_id("src/a.rs")); 4]);
     assert_eq!(node_at(&snapshot, "src/b.rs", 3).unwrap().map(|(id, _)| id), Some(6));
     assert_eq!(node_at(&snapshot, "src/b.rs", 10).unwrap(), None);
     assert_eq!(node_at(&snapshot, "src/c.rs", 1).unwrap(), None);

@@ -6,6 +6,7 @@ use codegraph_vector::{CodeNode, PersistentVectorStore};
 use tempfile::TempDir;
 
 use super::*;
+use crate::index::{file_id, hash_text};
 
 const TEXT: &str = "one\n/// Two.\nfn two() {\n    three\n}\nsix\n";
 
@@ -16,8 +17,10 @@ fn indexed() -> (TempDir, PathBuf, Snapshot) {
     std::fs::create_dir(&root).unwrap();
     std::fs::write(root.join("a.rs"), TEXT).unwrap();
     let store = PersistentVectorStore::new(folder.path().join("s"), folder.path().join("b"), 1).unwrap();
-    let hash = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(TEXT.as_bytes()));
-    store.put(CodeNode::new(1, vec![1.0]).with_path("a.rs").with_attribute(FILE_HASH, hash)).unwrap();
+    let hash = hash_text(xxhash_rust::xxh3::xxh3_128(TEXT.as_bytes()));
+    store
+        .put(CodeNode::new(file_id("a.rs"), vec![1.0]).with_path("a.rs").with_attribute(FILE_HASH, hash))
+        .unwrap();
     let snapshot = store.snapshot().unwrap();
     (folder, root, snapshot)
 }

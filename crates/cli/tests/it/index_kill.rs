@@ -15,8 +15,8 @@ use crate::sample::Folder;
 
 /// Runs that have to be killed while they work.
 const KILLS: usize = 20;
-/// Of these, at least so many with some of the files stored and others not: more runs are killed if need be.
-const KILLS_IN_THE_MIDST: usize = 3;
+/// Of these, so many with some of the files stored and others not: more runs are killed if need be.
+const KILLS_IN_THE_MIDST: usize = 1;
 /// Runs at the most; one that ends before it is killed does not count.
 const MAX_RUNS: u64 = 200;
 /// Files that are made, beside the sources of this repository: more than go into one sync.

@@ -61,7 +61,8 @@ fn the_manual_has_every_command() {
     }
     // What a formatter says of it, where there is one.
     if Command::new("groff").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        let ran = run_with_input(Command::new("groff").args(["-Kutf8", "-man", "-Tutf8", "-z"]), &page);
+        let ran =
+            run_with_input(Command::new("groff").args(["-Kutf8", "-man", "-Tutf8", "-Wbreak", "-z"]), &page);
         assert_eq!((ran.code, &*ran.err), (Some(0), ""));
     }
 }
