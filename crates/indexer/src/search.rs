@@ -10,6 +10,9 @@ use codegraph_vector::{
 use crate::embed::Embedder;
 use crate::index::{QUALIFIED_NAME, file_id};
 
+/// Matches that an embedder takes a second look at, at least.
+const RECONSIDERED: usize = 100;
+
 /// Which nodes may be found, and how many.
 #[derive(Clone, Debug)]
 pub struct SearchOptions {
@@ -34,7 +37,11 @@ pub fn search_text(
     if vector.iter().all(|number| *number == 0.0) {
         return Ok(Vec::new());
     }
-    nearest(snapshot, vector, options.limit, options.filter.clone())
+    let mut matches = nearest(snapshot, vector, options.limit.max(RECONSIDERED), options.filter.clone())?;
+    embedder.reconsider(text, &mut matches);
+    matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.node_id.cmp(&b.node_id)));
+    matches.truncate(options.limit);
+    Ok(matches)
 }
 
 /// The nodes most like another one, which is not among them; best first, with metadata.

@@ -8,7 +8,7 @@ mod spec;
 pub(crate) use lexical::CorpusStatistics;
 pub use spec::EmbedderSpec;
 
-use codegraph_vector::{EmbedderId, Result};
+use codegraph_vector::{EmbedderId, Match, Result};
 
 use crate::language::Language;
 use crate::node::NodeKind;
@@ -62,4 +62,10 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// As above.
     fn embed_query(&self, text: &str) -> Result<Vec<f32>>;
+
+    /// A second look at the best matches of a question, for an embedder that can tell more from their metadata than
+    /// from their vectors: it may change scores. Without it, scores stay.
+    fn reconsider(&self, text: &str, matches: &mut [Match]) {
+        let _ = (text, matches);
+    }
 }

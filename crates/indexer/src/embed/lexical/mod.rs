@@ -12,9 +12,10 @@ pub(crate) use corpus::CorpusStatistics;
 
 use std::cell::RefCell;
 
-use codegraph_vector::{EmbedderId, Error, PersistentVectorStore, Result};
+use codegraph_vector::{EmbedderId, Error, Match, PersistentVectorStore, Result};
 
 use super::{Embedder, NodeText};
+use crate::search::qualified_name;
 use crate::words::{each_term, id, weight};
 
 /// Dimensions of its vectors.
@@ -42,6 +43,8 @@ const USUAL_LENGTH: f32 = 60.0;
 const RARITY: f32 = 0.6;
 /// A term of a question counts so many times at most.
 const MAX_REPEATS: f32 = 2.0;
+/// What the names say, beside what the vectors say, in a second look at the best matches.
+const NAMES_SHARE: f32 = 0.4;
 /// Stands for a node without any words, such as `_`: a vector must not be zero.
 const NO_WORDS: &str = "\0";
 
@@ -63,6 +66,17 @@ impl LexicalEmbedder {
     /// Whatever the store fails with.
     pub(crate) fn open(store: Option<&PersistentVectorStore>) -> Result<Self> {
         Ok(Self { corpus: store.map(CorpusStatistics::of_store).transpose()?.flatten() })
+    }
+
+    /// The terms of a question in order, each with its weight.
+    fn question(&self, text: &str) -> Vec<(u64, f32)> {
+        let mut counts = Vec::new();
+        count(text, 1.0, &mut counts);
+        add_up(&mut counts);
+        for (term, count) in &mut counts {
+            *count = count.min(MAX_REPEATS) * self.rarity(*term).powf(RARITY);
+        }
+        counts
     }
 
     /// How rare a term of a question is: in this code, or, if that was never counted, in code at large.
@@ -105,16 +119,36 @@ impl Embedder for LexicalEmbedder {
     }
 
     fn embed_query(&self, text: &str) -> Result<Vec<f32>> {
-        let mut counts = Vec::new();
-        count(text, 1.0, &mut counts);
-        add_up(&mut counts);
-        if counts.is_empty() {
+        let terms = self.question(text);
+        if terms.is_empty() {
             return Err(Error::invalid("there is no word in the question"));
         }
-        let weighed = counts
-            .iter()
-            .map(|&(term, count)| (term, count.min(MAX_REPEATS) * self.rarity(term).powf(RARITY)));
-        Ok(project(weighed))
+        Ok(project(terms.into_iter()))
+    }
+
+    /// A vector says what a node's terms are only roughly; the terms of its names are at hand, and exact.
+    fn reconsider(&self, text: &str, matches: &mut [Match]) {
+        let question = self.question(text);
+        let length = question.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
+        let mut counts = Vec::new();
+        for found in matches {
+            let Some(metadata) = &found.metadata else { continue };
+            counts.clear();
+            count(metadata.name.as_deref().unwrap_or_default(), NAME, &mut counts);
+            count(qualified_name(metadata).unwrap_or_default(), QUALIFIED_NAME, &mut counts);
+            add_up(&mut counts);
+            let (mut product, mut squares) = (0.0, 0.0);
+            for &(term, count) in &counts {
+                let weight = weight(term) * count / (count + SATURATION);
+                squares += weight * weight;
+                if let Ok(at) = question.binary_search_by_key(&term, |&(term, _)| term) {
+                    product += weight * question[at].1;
+                }
+            }
+            // Divided by the root of their length: long names are held against a node half as much as in a cosine.
+            let names = if product > 0.0 { product / (length * squares.powf(0.25)) } else { 0.0 };
+            found.score = (found.score + NAMES_SHARE * names) / (1.0 + NAMES_SHARE);
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use codegraph_vector::NodeMetadata;
+
 use super::*;
 use crate::language::Language;
 use crate::node::NodeKind;
@@ -84,4 +86,20 @@ proptest! {
         prop_assert_eq!(vector.len(), DIMENSION);
         prop_assert!((cosine(&vector, &vector) - 1.0).abs() < 1e-4);
     }
+}
+
+#[test]
+fn a_second_look_prefers_what_is_named_as_asked() {
+    let found = |name: &str, score| Match {
+        node_id: 1,
+        score,
+        seqno: codegraph_vector::SeqNo(1),
+        metadata: Some(NodeMetadata { name: Some(name.to_owned()), ..NodeMetadata::default() }),
+        vector: None,
+    };
+    let mut matches = [found("write_header", 0.50), found("read_footer", 0.48), found("header", 0.48)];
+    matches[2].metadata = None;
+    LexicalEmbedder::default().reconsider("reading the footer", &mut matches);
+    assert!(matches[1].score > matches[0].score, "{matches:?}");
+    assert_eq!(matches[2].score, 0.48, "nothing is known of it");
 }
