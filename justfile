@@ -56,6 +56,11 @@ bench-retrieval *ARGS:
 bench-index *ARGS:
     cargo run --release -p codegraph-vector-bench -- index {{ARGS}}
 
+# cgv mcp, by the Python package `mcp` (pip install 'mcp>=2.3,<3').
+test-mcp PYTHON="python3":
+    cargo build -p codegraph-vector-cli --locked
+    {{PYTHON}} scripts/test-mcp.py "${CARGO_TARGET_DIR:-target}/debug/cgv"
+
 # All that has to hold before a change goes in.
 ci:
     .ci/run
