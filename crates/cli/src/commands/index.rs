@@ -75,11 +75,11 @@ pub(crate) fn run(globals: &Globals, args: &IndexArgs) -> Result<(), Failure> {
     let outcome = index(&store, &root, &*embedder, &options, &mut |done| progress.index(done));
     progress.end();
     let question = outcome.as_ref().ok().and_then(|_| example(&store));
-    let closed = store.close();
     if outcome.is_err() && store.stats().is_ok_and(|stats| stats.seqno > before) {
         let nodes = output::count(store.count(&Filter::everything())?, "node");
         eprintln_quiet(&format!("note: the store has {nodes} by now; run it again to go on from there"));
     }
+    let closed = store.close();
     let summary = outcome.map_err(told_apart)?;
     closed?;
     let here = Here { root: &root, store: store.path(), store_is_found: is_found(globals, store.path()) };
