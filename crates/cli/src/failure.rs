@@ -65,9 +65,9 @@ pub(crate) fn eprintln_quiet(line: &str) {
 fn remedy(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::Busy => Some("search, export, query, get, stats and verify work beside the other process"),
-        ErrorKind::ReadOnly => {
-            Some("reading still works; look at the permissions, then run the command again")
-        }
+        ErrorKind::ReadOnly => Some(
+            "look at the permissions, or name a store elsewhere with --store; to search, reading is enough",
+        ),
         ErrorKind::StorageFull => Some("make room and run the command again; what was acknowledged is safe"),
         ErrorKind::OutcomeUnknown => Some(
             "what was acknowledged is safe; check the disk, look what is there, and run the command again",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Style};
 use codegraph_vector::{Match, NodeMetadata, Snapshot, node_id_to_json};
-use codegraph_vector_indexer::{Snippet, SnippetLine, printable, qualified_name, snippet};
+use codegraph_vector_indexer::{Snippet, SnippetLine, printable, qualified_name, snippet, terms};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -108,6 +108,13 @@ impl Hit {
     /// Whether the file is not what was indexed.
     pub(crate) fn has_changed(&self) -> bool {
         self.changed == Some(true)
+    }
+
+    /// Whether its lines are all looked through, and neither they nor its names have any of the terms.
+    pub(crate) fn lacks(&self, asked: &[String]) -> bool {
+        let names = [&self.name, &self.qualified_name, &self.path].into_iter().flatten();
+        self.snippet.as_ref().is_some_and(|lines| lines.iter().all(|line| line.matched.is_empty()))
+            && !names.flat_map(|name| terms(name)).any(|term| asked.contains(&term))
     }
 
     /// For people: where it is, what it is, and lines of it.

@@ -16,6 +16,7 @@ mod mcp;
 mod output;
 mod place;
 mod progress;
+mod shell;
 mod workspace;
 
 use std::process::ExitCode;

@@ -11,9 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 const TICK: Duration = Duration::from_millis(100);
 
 /// While it is not known how much there is.
-const OPEN: &str = "{spinner} {msg}";
+const OPEN: &str = "{spinner} {wide_msg}";
 /// Once it is.
-const BOUNDED: &str = "{bar:24} {percent} % · {msg}";
+const BOUNDED: &str = "{bar:24} {percent} % · {wide_msg}";
 
 /// A line that says how far a command is, and a clock that runs from its start.
 #[derive(Debug)]

@@ -102,7 +102,7 @@ fn check_same(store: &PersistentVectorStore, id: &EmbedderId, whose: &str) -> Re
     let named =
         |id: &EmbedderId| format!("{} {} {}", id.name, id.version, id.parameters).trim_end().to_owned();
     let message = format!(
-        "this store was indexed with {}, and {whose} has {}, whose vectors cannot be compared with those; \
+        "this store was indexed with {}, and vectors of {whose} ({}) cannot be compared with those; \
          to change, index into a new store: remove this folder, or name another one with --store",
         named(&theirs),
         named(id)

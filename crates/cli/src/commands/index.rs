@@ -4,14 +4,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use codegraph_vector::{Error, ErrorKind, PersistentVectorStore, Result};
-use codegraph_vector_indexer::{EmbedderSpec, IndexOptions, IndexSummary, index, printable, root_of, terms};
+use codegraph_vector::{Error, ErrorKind, Filter, PersistentVectorStore, Result};
+use codegraph_vector_indexer::{
+    EmbedderSpec, IndexOptions, IndexSummary, index, printable, qualified_name, root_of, terms,
+};
 
 use crate::args::Globals;
-use crate::failure::Failure;
+use crate::failure::{Failure, eprintln_quiet};
 use crate::progress::Progress;
 use crate::workspace::Workspace;
-use crate::{location, output};
+use crate::{location, output, shell};
 
 /// Most problems that people are told of.
 const MAX_PROBLEMS: usize = 10;
@@ -69,9 +71,14 @@ pub(crate) fn run(globals: &Globals, args: &IndexArgs) -> Result<(), Failure> {
         threads: args.threads.into(),
         reroot: args.reroot,
     };
+    let before = store.stats()?.seqno;
     let outcome = index(&store, &root, &*embedder, &options, &mut |done| progress.index(done));
     progress.end();
     let question = outcome.as_ref().ok().and_then(|_| example(&store));
+    if outcome.is_err() && store.stats().is_ok_and(|stats| stats.seqno > before) {
+        let nodes = output::count(store.count(&Filter::everything())?, "node");
+        eprintln_quiet(&format!("note: the store has {nodes} by now; run it again to go on from there"));
+    }
     let closed = store.close();
     let summary = outcome.map_err(told_apart)?;
     closed?;
@@ -81,7 +88,10 @@ pub(crate) fn run(globals: &Globals, args: &IndexArgs) -> Result<(), Failure> {
 
 /// The folder without links, so that it is looked upward from where it really is.
 fn folder(path: &Path) -> Result<PathBuf> {
-    let folder = path.canonicalize().map_err(|cause| Error::io("open", path, cause))?;
+    let folder = path.canonicalize().map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "there is no such folder").at(path),
+        _ => Error::io("open", path, cause),
+    })?;
     if !folder.is_dir() {
         return Err(Error::invalid("this is a file; index the folder that it is in").at(path));
     }
@@ -91,7 +101,10 @@ fn folder(path: &Path) -> Result<PathBuf> {
 /// A store of another folder: running the command again does not help, and its message says what does.
 fn told_apart(error: Error) -> Error {
     match error.kind() {
-        ErrorKind::Conflict => error.as_kind(ErrorKind::InvalidInput),
+        ErrorKind::Conflict => Error::invalid(format!(
+            "{}; `cgv index` without a PATH brings the index up to date, from any folder in it",
+            error.message()
+        )),
         _ => error,
     }
 }
@@ -102,19 +115,27 @@ fn is_found(globals: &Globals, store: &Path) -> bool {
     found.is_some() && found == store.canonicalize().ok() && globals.store.is_none()
 }
 
-/// A question that is sure to find something: the words of a name that has several.
+/// A question that is sure to find something: the words of a name that has several; of a function rather than
+/// anything else, and of no test if there is a choice.
 fn example(store: &PersistentVectorStore) -> Option<String> {
-    let mut best: Option<Vec<String>> = None;
+    let mut best = None;
     for node in store.snapshot().ok()?.iter().ok()?.take(EXAMPLES) {
         let node = node.ok()?;
         let is_code = node.kind.as_deref().is_some_and(|kind| kind != "module");
         let words = node.name.as_deref().filter(|_| is_code).map(terms).unwrap_or_default();
-        let speaks = words.iter().all(|word| word.len() > 2 && word != "test");
-        if speaks && words.len() <= 3 && best.as_ref().is_none_or(|best| words.len() > best.len()) {
-            best = Some(words);
+        let speaks = !words.is_empty() && words.iter().all(|word| word.len() > 2 && word != "test");
+        if !speaks || words.len() > 3 {
+            continue;
+        }
+        let is_function = matches!(node.kind.as_deref(), Some("function" | "method"));
+        let names = [node.path.as_deref(), qualified_name(&node.metadata())]
+            .map(|name| name.is_some_and(|name| name.to_lowercase().contains("test")));
+        let rank = (names == [false; 2], is_function, words.len());
+        if best.as_ref().is_none_or(|(other, _)| rank > *other) {
+            best = Some((rank, words));
         }
     }
-    best.filter(|words| !words.is_empty()).map(|words| words.join(" "))
+    best.map(|(_, words)| words.join(" "))
 }
 
 /// Where it was indexed, and where to.
@@ -142,11 +163,15 @@ fn write(
         line("unchanged", output::count(files_unchanged, "file"))?;
     }
     if files_removed > 0 {
-        line("removed", format!("{} that are gone", output::count(files_removed, "file")))?;
+        line("removed", format!("{}, gone from the folder", output::count(files_removed, "file")))?;
     }
     if summary.nodes_embedded + summary.nodes_reused > 0 {
         let embedded = output::count(summary.nodes_embedded, "node");
-        line("embedded", format!("{embedded}; {} more had a vector", summary.nodes_reused))?;
+        let reused = match summary.nodes_reused {
+            0 => String::new(),
+            reused => format!("; {reused} more kept the vector that they had"),
+        };
+        line("embedded", embedded + &reused)?;
     }
     if summary.files_skipped > 0 {
         line("left out", output::count(summary.files_skipped, "file"))?;
@@ -154,18 +179,26 @@ fn write(
     if summary.files_with_syntax_errors > 0 {
         let files = output::count(summary.files_with_syntax_errors, "file");
         line(
-            "not clear",
-            format!("{files} with places that are not understood; the rest of each is stored"),
+            "unclear",
+            format!("{files} with syntax that was not understood in places; the rest of each is stored"),
         )?;
     }
-    let seconds = summary.seconds.max(1e-9);
-    let nodes = (summary.nodes_embedded + summary.nodes_reused) as f64 / seconds;
-    let bytes = output::bytes((summary.bytes_read as f64 / seconds) as u64);
-    line("took", format!("{:.2} s: {nodes:.0} nodes and {bytes} a second", summary.seconds))?;
+    line("took", format!("{:.2} s{}", summary.seconds, rates(summary)))?;
     let store = printable(&here.store.display().to_string()).into_owned();
     line("store", format!("{store}, {}", output::count(summary.nodes, "node")))?;
     write_problems(out, summary)?;
     write_next(out, summary, here, question)
+}
+
+/// How fast it was; nothing where there was nothing to do.
+fn rates(summary: &IndexSummary) -> String {
+    if summary.files_indexed == 0 {
+        return String::new();
+    }
+    let seconds = summary.seconds.max(1e-9);
+    let nodes = (summary.nodes_embedded + summary.nodes_reused) as f64 / seconds;
+    let bytes = output::bytes((summary.bytes_read as f64 / seconds) as u64);
+    format!(": {nodes:.0} nodes and {bytes} a second")
 }
 
 fn write_problems(out: &mut dyn Write, summary: &IndexSummary) -> io::Result<()> {
@@ -190,16 +223,17 @@ fn write_next(
     here: &Here<'_>,
     question: Option<&str>,
 ) -> io::Result<()> {
+    if summary.nodes == 0 && summary.files > 0 {
+        return writeln!(out, "nothing to search: no file could be stored");
+    }
     if summary.nodes == 0 {
         return writeln!(
             out,
             "nothing to search: no file here is in Rust, Python, JavaScript, TypeScript, Go, Java, C or C++"
         );
     }
-    let store = if here.store_is_found {
-        String::new()
-    } else {
-        format!(" --store '{}'", printable(&here.store.display().to_string()))
-    };
-    writeln!(out, "search it:  cgv search \"{}\"{store}", question.unwrap_or("what it does, in your words"))
+    let store =
+        if here.store_is_found { String::new() } else { format!(" --store {}", shell::path(here.store)) };
+    let question = question.unwrap_or("what it does, in your words");
+    writeln!(out, "search it:  {} search \"{question}\"{store}", shell::program())
 }

@@ -71,9 +71,15 @@ fn write_command(out: &mut dyn Write, command: &Command) -> io::Result<()> {
 
 /// Sections without the titles that say nothing, and with the others in passing.
 fn write_part(out: &mut dyn Write, sections: &[u8]) -> io::Result<()> {
+    // Commands to be typed stay as they are: not filled, and not hyphenated. They are the last section.
+    let mut as_is = false;
     for line in sections.split_inclusive(|byte| *byte == b'\n') {
         match line.strip_prefix(b".SH ") {
-            Some(b"SYNOPSIS\n" | b"DESCRIPTION\n" | b"EXTRA\n") => out.write_all(b".PP\n")?,
+            Some(b"SYNOPSIS\n" | b"DESCRIPTION\n") => out.write_all(b".PP\n")?,
+            Some(b"EXTRA\n") => {
+                as_is = true;
+                out.write_all(b".PP\n.nf\n")?;
+            }
             Some(title) => {
                 out.write_all(b".PP\n\\fI")?;
                 out.write_all(title.trim_ascii_end())?;
@@ -82,5 +88,5 @@ fn write_part(out: &mut dyn Write, sections: &[u8]) -> io::Result<()> {
             None => out.write_all(line)?,
         }
     }
-    Ok(())
+    if as_is { out.write_all(b".fi\n") } else { Ok(()) }
 }

@@ -33,10 +33,10 @@ pub(crate) struct SearchArgs {
     #[arg(value_name = "TEXT", required_unless_present = "like")]
     text: Vec<String>,
     /// What is like the node at this line of a file
-    #[arg(long, value_name = "PATH:LINE", conflicts_with = "text", value_parser = place)]
+    #[arg(long, value_name = "PATH:LINE", conflicts_with = "text", value_parser = place, allow_hyphen_values = true)]
     like: Option<(String, u32)>,
     /// Nodes to find
-    #[arg(short = 'k', long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=MAX_LIMIT as i64))]
+    #[arg(short = 'k', long, value_name = "N", default_value = "10", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=MAX_LIMIT as i64))]
     limit: u32,
     /// Only in these languages: rust, python, javascript, typescript, go, java, c, cpp
     #[arg(long, value_name = "L", value_delimiter = ',')]
@@ -105,6 +105,10 @@ pub(crate) fn run(globals: &Globals, args: &SearchArgs) -> Result<(), Failure> {
     output::print(globals.json, &hits, |out| write(out, &hits, place.as_ref(), args.color.is_on()))?;
     if hits.matches.is_empty() {
         eprintln_quiet(&format!("note: {}", args.why_nothing(&store)?));
+    } else if embedder.is_some_and(|embedder| embedder.uses_corpus())
+        && hits.matches.iter().all(|hit| hit.lacks(&terms))
+    {
+        eprintln_quiet("note: none of these has a word of the question; say it in other words");
     }
     if hits.matches.iter().any(Hit::has_changed) {
         eprintln_quiet("note: files changed since they were indexed; `cgv index` reads them again");
@@ -167,7 +171,7 @@ impl SearchArgs {
         let mut filters = Vec::new();
         for (field, values) in [("language", &self.language), ("kind", &self.kind)] {
             if !values.is_empty() {
-                filters.push(Filter::any_of(field, values.iter().map(|value| value.trim().to_lowercase())));
+                filters.push(Filter::any_of(field, values.iter().map(|value| known_as(value))));
             }
         }
         if let Some(prefix) = &self.path {
@@ -187,8 +191,7 @@ impl SearchArgs {
             [("language", &self.language, &languages[..]), ("kind", &self.kind, &kinds[..])]
         {
             let there = there(store, field, known)?;
-            if let Some(missing) = asked.iter().find(|asked| !there.contains(&&*asked.trim().to_lowercase()))
-            {
+            if let Some(missing) = asked.iter().find(|asked| !there.contains(&&*known_as(asked))) {
                 let (missing, there) = (printable(missing), there.join(", "));
                 return Ok(format!(
                     "nothing found: no node has the {field} {missing}; the store has {there}"
@@ -203,6 +206,22 @@ impl SearchArgs {
         }
         .to_owned())
     }
+}
+
+/// A language or kind as the store names it, from the way that people or file names do.
+fn known_as(value: &str) -> String {
+    let value = value.trim().to_lowercase();
+    match &*value {
+        "rs" => "rust",
+        "py" => "python",
+        "js" | "jsx" => "javascript",
+        "ts" | "tsx" => "typescript",
+        "golang" => "go",
+        "c++" | "cc" | "cxx" => "cpp",
+        "fn" | "func" | "def" => "function",
+        _ => return value,
+    }
+    .to_owned()
 }
 
 /// Which of these values nodes have in a field.

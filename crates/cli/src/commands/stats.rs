@@ -1,9 +1,11 @@
 //! `cgv stats`: the store in numbers.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::Args;
 use codegraph_vector::{EmbedderId, StorageHeader, StoreStatistics};
+use codegraph_vector_indexer::{printable, root_of};
 use serde::Serialize;
 
 use crate::args::Globals;
@@ -39,6 +41,8 @@ struct Shown {
     generation: u64,
     created_us: u64,
     embedder: Option<ShownEmbedder>,
+    /// The folder that it is the index of.
+    root: Option<String>,
 }
 
 /// Vectors are kept as given and every one of them is compared with a query: that there are no codes
@@ -63,12 +67,12 @@ struct ShownEmbedder {
 
 pub(crate) fn run(globals: &Globals, _args: &StatsArgs) -> Result<(), Failure> {
     let store = location::open_reading(globals)?;
-    let document = Shown::of(&store.stats()?, &store.storage_header());
+    let document = Shown::of(&store.stats()?, &store.storage_header(), root_of(&store)?);
     output::print(globals.json, &document, |out| document.write(out))
 }
 
 impl Shown {
-    fn of(stats: &StoreStatistics, header: &StorageHeader) -> Self {
+    fn of(stats: &StoreStatistics, header: &StorageHeader, root: Option<PathBuf>) -> Self {
         let raw_bytes = stats.active_vectors * stats.dimension as u64 * size_of::<f32>() as u64;
         let ratio_disk = (raw_bytes > 0).then(|| raw_bytes as f64 / stats.storage_bytes as f64);
         let embedder = |EmbedderId { name, version, parameters }| ShownEmbedder { name, version, parameters };
@@ -95,6 +99,7 @@ impl Shown {
             generation: header.generation,
             created_us: header.created_us,
             embedder: header.embedder.clone().map(embedder),
+            root: root.map(|root| root.display().to_string()),
         }
     }
 
@@ -103,6 +108,9 @@ impl Shown {
         line("vectors", format!("{} × {} ({})", self.active_vectors, self.dimension, self.metric))?;
         if let Some(ShownEmbedder { name, version, parameters }) = &self.embedder {
             line("embedder", format!("{name} {version} {parameters}").trim_end().to_owned())?;
+        }
+        if let Some(root) = &self.root {
+            line("index of", printable(root).into_owned())?;
         }
         line("last commit", self.seqno.to_string())?;
         line("segments", format!("{} ({})", self.segments, output::count(self.dead_rows, "dead row")))?;

@@ -1,12 +1,14 @@
 //! `cgv index` in a repository that is edited, and on stores that it should leave alone.
 
 use std::fs;
+#[cfg(unix)]
+use std::process::Command;
 
 use codegraph_vector::{EmbedderId, OpenOptions, PersistentVectorStore};
 use codegraph_vector_indexer::EmbedderSpec;
 use serde_json::{Value, json};
 
-use crate::sample::{Folder, npy_rows, rows, run};
+use crate::sample::{Folder, Ran, npy_rows, rows, run};
 use crate::search::{found, repository};
 
 /// The counts of a summary that say what happened to files.
@@ -52,6 +54,17 @@ fn what_was_edited_renamed_and_deleted_is_found_as_it_is_now() {
 }
 
 #[test]
+fn the_statistics_name_the_folder_and_agree_with_the_summary() {
+    let folder = repository();
+    let summary = folder.json_here(&["index", "."]);
+    let stats = folder.json_here(&["stats"]);
+    assert_eq!(stats["active_vectors"], summary["nodes"]);
+    assert_eq!(folder.here(&["export"]).out.lines().count() as u64, summary["nodes"].as_u64().unwrap());
+    assert_eq!(stats["root"].as_str().map(Into::into), folder.path().canonicalize().ok());
+    assert!(folder.here(&["stats"]).out.contains("\nindex of          /"));
+}
+
+#[test]
 fn a_run_says_what_it_did_and_how_to_go_on() {
     let folder = repository();
     folder.source("big.rs", &format!("// {}\nfn big() {{}}\n", "x".repeat(3000)));
@@ -69,18 +82,51 @@ fn a_run_says_what_it_did_and_how_to_go_on() {
         folder.json_here(&["index", "--max-file-bytes", "2000"])["problems"].as_array().unwrap().len(),
         15
     );
-    // What it proposes works as it stands there.
-    let next = lines.last().unwrap().strip_prefix("search it:  cgv search \"").expect("a proposal");
-    let question = next.strip_suffix('"').unwrap();
-    assert!(!found(&folder, &[question]).is_empty(), "{question}");
+    assert!(ran.out.contains(" nodes\n") && !ran.out.contains("kept the vector"), "{}", ran.out);
+    let again = folder.here(&["index", ".", "--max-file-bytes", "2000"]).out;
+    assert!(again.contains("  unchanged  4 files\n") && !again.contains("a second"), "{again}");
     assert_eq!(folder.read(".cgv/.gitignore"), b"*\n");
 
     let elsewhere = Folder::new();
     let path = folder.path().to_str().unwrap();
     let ran = elsewhere.here(&["index", path]);
     assert!(ran.out.contains("unchanged"), "the store is looked for from PATH: {}", ran.out);
-    assert!(ran.out.trim_end().ends_with("/.cgv'") && ran.out.contains("\" --store '"), "{}", ran.out);
+    assert!(ran.out.trim_end().ends_with("/.cgv") && ran.out.contains("\" --store "), "{}", ran.out);
     assert!(!elsewhere.path().join(".cgv").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_search_that_it_proposes_works_as_it_stands_there() {
+    use std::os::unix::process::CommandExt as _;
+
+    let folder = repository();
+    for name in ["src/tests/config_test.rs", "it's a \"$HOME\"/tea.rs", "-dash/tea.rs"] {
+        folder.source(name, "pub fn steep_the_green_leaves() {}\n");
+    }
+    let run_proposal = |ran: &Ran| {
+        let proposal = ran.out.lines().last().unwrap().strip_prefix("search it:  ").expect("a proposal");
+        // As one types it who has no `cgv` on the PATH, too.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", proposal]).current_dir(folder.path());
+        let found = run(shell.env_remove("CGV_STORE").env("PATH", "/usr/bin:/bin"));
+        assert!(
+            found.code == Some(0) && found.out.contains(".rs:1  "),
+            "{proposal}: {}{}",
+            found.out,
+            found.err
+        );
+        proposal.to_owned()
+    };
+    for path in ["./it's a \"$HOME\"", "./-dash"] {
+        run_proposal(&folder.here(&["index", path]));
+        run_proposal(&folder.here(&["index", path, "--store=-s"]));
+        fs::remove_dir_all(folder.path().join("-s")).unwrap();
+    }
+    let proposal = run_proposal(&folder.here(&["index", "."]));
+    assert!(proposal.starts_with(env!("CARGO_BIN_EXE_cgv")) && !proposal.contains("--store"), "{proposal}");
+    let ran = run(folder.cgv_anywhere(&["index", "."]).arg0("cgv"));
+    assert!(ran.out.contains("\nsearch it:  cgv search \""), "{}", ran.out);
 }
 
 #[test]
@@ -98,6 +144,7 @@ fn the_store_is_found_from_within_the_repository() {
         said.contains("is the index of") && said.contains("--reroot") && !said.contains("help:"),
         "{said}"
     );
+    assert!(said.contains("`cgv index` without a PATH"), "{said}");
     folder.here(&["index", "src", "--store", "src/.cgv"]);
     assert_eq!(folder.read("src/.cgv/.gitignore"), b"*\n");
     let below = folder.below("src", &["search", "brew", "-k", "1"]);
@@ -126,10 +173,15 @@ fn a_folder_without_code_is_no_failure() {
     folder.source("notes/README.md", "# Tea\n");
     let ran = folder.here(&["index", "."]);
     assert!(
-        ran.out.starts_with("0 source files in ") && ran.out.contains("nothing to search"),
+        ran.out.starts_with("0 source files in ")
+            && ran.out.contains("nothing to search: no file here is in"),
         "{}",
         ran.out
     );
+    fs::write(folder.path().join("binary.c"), b"int \0").unwrap();
+    let ran = folder.here(&["index", "."]);
+    assert!(ran.out.contains("nothing to search: no file could be stored"), "{}", ran.out);
+    fs::remove_file(folder.path().join("binary.c")).unwrap();
     let ran = folder.here(&["search", "tea"]);
     assert!(
         ran.out.is_empty() && ran.err.contains("the store is empty; `cgv index PATH` fills it"),
@@ -142,7 +194,8 @@ fn a_folder_without_code_is_no_failure() {
 #[test]
 fn what_cannot_be_indexed_is_refused() {
     let folder = repository();
-    assert!(folder.fails_here(1, &["index", "missing"]).contains("missing"));
+    let said = folder.fails_here(1, &["index", "missing"]);
+    assert!(said.contains("there is no such folder (missing)"), "{said}");
     assert!(folder.fails_here(1, &["index", "src/config.rs"]).contains("index the folder that it is in"));
     for args in [
         &["index", "a", "b"][..],
@@ -191,6 +244,7 @@ fn vectors_of_two_embedders_are_never_mixed() {
     for args in [&["index", ".", "--store", "s"][..], &["search", "tea", "--store", "s"]] {
         let said = folder.fails_here(1, args);
         assert!(said.contains("indexed with lexical 0.0") && said.contains("new store"), "{said}");
+        assert!(said.contains("(lexical 1 dimension=384) cannot be compared"), "{said}");
     }
     assert_eq!(folder.json(&["stats"])["active_vectors"], json!(1));
 }

@@ -4,6 +4,7 @@
 
 mod beside;
 mod cycle;
+mod endpoint;
 mod index;
 mod index_kill;
 mod input;

@@ -50,6 +50,11 @@ fn the_manual_has_every_command() {
     for command in COMMANDS {
         assert!(page.contains(&format!(".SS \"cgv {command}\"\n")), "{command}");
     }
+    let examples = page.split(".nf\n").skip(1).map(|part| part.split(".fi\n").next().unwrap());
+    let examples: Vec<&str> = examples.flat_map(str::lines).collect();
+    for example in ["  cgv search parse the config file", "  cgv index .      "] {
+        assert!(examples.iter().any(|line| line.starts_with(example)), "{examples:?}");
+    }
     assert!(page.contains("max\\-file\\-bytes") && page.contains("no\\-snippet"), "{page}");
     assert_eq!(
         page.matches("\\-\\-store\\fR \\fI<DIR>").count(),

@@ -168,16 +168,34 @@ fn a_search_is_narrowed() {
     assert!(from_below("../web").iter().all(|path| path.starts_with("web/")));
     assert!(folder.fails_here(2, &["search", question, "--path", ".."]).contains("leads out of"));
     assert_eq!(found(&folder, &[question, "-k", "2"]).len(), 2);
+    for (asked, name) in [("golang", "go"), ("TS", "typescript"), ("py", "python"), ("rs", "rust")] {
+        let paths = |language| paths(&folder, &[question, "--language", language]);
+        assert!(!paths(name).is_empty() && paths(asked) == paths(name), "{asked}");
+    }
     for (args, told) in [
         (
             ["--language", "cobol"],
             "no node has the language cobol; the store has go, python, rust, typescript",
         ),
+        (["--language", "C++"], "no node has the language C++; the store has"),
         (["--kind", "gadget"], "no node has the kind gadget; the store has "),
         (["--path", "nowhere"], "try with fewer of them"),
     ] {
         let ran = folder.here(&[&["search", question], &args[..]].concat());
         assert!(ran.out.is_empty() && ran.err.contains(told), "{}", ran.err);
+    }
+}
+
+#[test]
+fn it_is_said_if_nothing_has_a_word_of_the_question() {
+    let folder = indexed();
+    let told = "has a word of the question";
+    let ran = folder.here(&["search", "zebra"]);
+    assert!(ran.out.is_empty() || ran.err.contains(told), "{}{}", ran.out, ran.err);
+    // A word may be in a name alone, or in the lines alone.
+    for question in ["config zebra", "reduce zebra", "network", "go"] {
+        let ran = folder.here(&["search", question]);
+        assert!(!ran.err.contains(told), "{question}: {}{}", ran.out, ran.err);
     }
 }
 
@@ -193,6 +211,10 @@ fn what_is_like_a_place_is_found() {
     }
     let ran = folder.below("src", &["search", "--like", "config.rs:5", "-k", "1", "--language", "rust"]);
     assert!(ran.out.starts_with("settings.rs:4  function parse_settings"), "{}", ran.out);
+    folder.source("-dash.rs", CONFIG);
+    folder.here(&["index"]);
+    assert_eq!(found(&folder, &["--like", "-dash.rs:4"])[0], "parse_config");
+    assert!(folder.fails_here(2, &["search", "a", "-k", "-1"]).contains("-1 is not in 1..="));
     let said = folder.fails_here(1, &["search", "--like", "src/none.rs:5"]);
     assert!(said.contains("nothing is indexed at src/none.rs:5"), "{said}");
     for args in [

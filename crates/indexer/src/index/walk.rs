@@ -3,6 +3,7 @@
 //! Hidden files, and what `.gitignore`, `.ignore`, `.git/info/exclude` or git's global excludes name, are left out;
 //! links are not followed. So are stores, wherever they lie. The order is the file system's.
 
+use std::error::Error as _;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -87,7 +88,11 @@ fn lost(root: &Path, error: &ignore::Error) -> Option<Seen> {
     }
     let path = path_of(error).unwrap_or(root);
     let reason = match error.io_error() {
-        Some(cause) => format!("cannot be looked at: {cause}"),
+        // The walk's own words around it repeat the path.
+        Some(cause) => {
+            let cause = cause.source().map_or_else(|| cause.to_string(), ToString::to_string);
+            format!("cannot be looked at: {cause}")
+        }
         None => format!("cannot be looked at: {error}"),
     };
     Some(Seen::Unknown(Problem { path: shown(path.strip_prefix(root).unwrap_or(path)), reason }))

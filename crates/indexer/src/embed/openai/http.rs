@@ -138,8 +138,11 @@ impl Endpoint {
             ureq::Error::Protocol(_) => true,
             _ => false,
         };
-        let what =
-            format!("{} cannot be reached, or broke off: {}", self.url, self.public(&error.to_string()));
+        let cause = match &error {
+            ureq::Error::Io(cause) => cause.to_string(),
+            other => other.to_string(),
+        };
+        let what = format!("{} cannot be reached, or broke off: {}", self.url, self.public(&cause));
         if passes {
             Failure::Passing { what, retry_after: None }
         } else {
