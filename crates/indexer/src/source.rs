@@ -55,7 +55,7 @@ pub fn source(
     let start = metadata.start_line.map_or(0, |line| line.saturating_sub(1) as usize).min(lines.len());
     let end = metadata.end_line.map_or(lines.len(), |line| line as usize).clamp(start, lines.len());
     let first = comment_start(&lines, start, metadata.language.as_deref());
-    let last = end.min(first + max_lines);
+    let last = end.min(first.saturating_add(max_lines));
     Ok(Some(Source {
         text: lines[first..last].concat(),
         first_line: u32::try_from(first + 1).unwrap_or(u32::MAX),
