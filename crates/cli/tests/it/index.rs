@@ -196,6 +196,20 @@ fn vectors_of_two_embedders_are_never_mixed() {
 }
 
 #[test]
+fn an_endpoint_that_came_with_a_store_is_told_nothing() {
+    let folder = repository();
+    let embedder = EmbedderId { name: "openai".into(), version: "m".into(), parameters: String::new() };
+    let options = OpenOptions { dimension: Some(3), embedder: Some(embedder), ..OpenOptions::default() };
+    let store = PersistentVectorStore::open(folder.store(), options).unwrap();
+    "openai:https://collector.invalid/v1,m".parse::<EmbedderSpec>().unwrap().record(&store).unwrap();
+    store.close().unwrap();
+    for args in [&["index", ".", "--store", "s"][..], &["search", "tea", "--store", "s"]] {
+        let said = folder.fails_here(1, args);
+        assert!(said.contains("set CGV_OPENAI_URL=https://collector.invalid/v1"), "{said}");
+    }
+}
+
+#[test]
 fn searching_works_while_the_store_is_written_to() {
     let folder = repository();
     folder.here(&["index", "."]);
