@@ -31,6 +31,15 @@ static WEIGHTS: LazyLock<HashMap<u64, f32>> = LazyLock::new(|| {
     COMMON.iter().flat_map(each).collect()
 });
 
+/// Terms of the first two groups.
+pub(crate) const MOST_COMMON: usize = 143;
+
+/// The places of the most common terms.
+static PLACES: LazyLock<HashMap<u64, usize>> = LazyLock::new(|| {
+    let stems = COMMON[..2].iter().flat_map(|(_, stems)| stems.split_whitespace());
+    stems.map(id).zip(0..).collect()
+});
+
 /// Calls `visit` with where each term of a text is, and the term: the stem of a word, or of what the word is another spelling of.
 pub(crate) fn each_term(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
     let mut changed = String::new();
@@ -53,6 +62,12 @@ pub(crate) fn each_term(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
 fn stem(word: &str) -> &str {
     let cut = |ending: &&str| word.strip_suffix(*ending).filter(|rest| rest.len() >= SHORTEST_STEM);
     ENDINGS.iter().find_map(cut).unwrap_or(word)
+}
+
+/// The place of a term among the most common ones (the first two groups of the table), which are so many as
+/// [`MOST_COMMON`].
+pub(crate) fn place_among_most_common(term: u64) -> Option<usize> {
+    PLACES.get(&term).copied()
 }
 
 /// The number that stands for a term.
@@ -95,6 +110,7 @@ mod tests {
         assert!(SPELLINGS.iter().all(|(word, _)| !BY_SPELLING.contains_key(word)), "a chain of spellings");
         let stems: usize = COMMON.iter().map(|(_, stems)| stems.split_whitespace().count()).sum();
         assert_eq!(WEIGHTS.len(), stems);
+        assert_eq!(PLACES.len(), MOST_COMMON);
         assert!(weight(id("self")) < weight(id("segment")), "self is common");
         assert_eq!(weight(id("zebra")), 1.0);
     }

@@ -16,7 +16,7 @@ use codegraph_vector::{EmbedderId, Error, Match, PersistentVectorStore, Result};
 
 use super::{Embedder, NodeText};
 use crate::search::qualified_name;
-use crate::words::{each_term, id, weight};
+use crate::words::{MOST_COMMON, each_term, id, place_among_most_common, weight};
 
 /// Dimensions of its vectors.
 const DIMENSION: usize = 384;
@@ -44,7 +44,7 @@ const RARITY: f32 = 0.6;
 /// A term of a question counts so many times at most.
 const MAX_REPEATS: f32 = 2.0;
 /// What the names say, beside what the vectors say, in a second look at the best matches.
-const NAMES_SHARE: f32 = 0.4;
+const NAMES_SHARE: f32 = 0.25;
 /// Stands for a node without any words, such as `_`: a vector must not be zero.
 const NO_WORDS: &str = "\0";
 
@@ -186,13 +186,22 @@ fn add_up(counts: &mut Vec<(u64, f32)>) {
 }
 
 /// The sum of the terms' directions, of length 1. There has to be a term of positive weight.
+///
+/// The most common terms have a dimension each, so that they, which are in nearly every node, disturb no other; the
+/// rest share the other dimensions.
 fn project(terms: impl Iterator<Item = (u64, f32)>) -> Vec<f32> {
     let mut vector = vec![0.0; DIMENSION];
     for (term, weight) in terms {
+        if let Some(own) = place_among_most_common(term) {
+            vector[own] += weight;
+            continue;
+        }
         let mut state = term;
+        // Each direction has length 1, or about that.
+        let weight = weight / (SPREAD as f32).sqrt();
         for _ in 0..SPREAD {
             let random = split_mix(&mut state);
-            let dimension = ((random >> 32) * DIMENSION as u64) >> 32;
+            let dimension = MOST_COMMON as u64 + (((random >> 32) * (DIMENSION - MOST_COMMON) as u64) >> 32);
             vector[dimension as usize] += if random & 1 == 0 { weight } else { -weight };
         }
     }
