@@ -52,7 +52,11 @@ impl Workspace {
         };
         let spec = match embedder {
             Some(embedder) => embedder.clone(),
-            None => EmbedderSpec::of_store(&store)?.unwrap_or_default(),
+            None => {
+                let recorded = EmbedderSpec::of_store(&store)?.unwrap_or_default();
+                recorded.check_recorded()?;
+                recorded
+            }
         };
         let embedder = spec.open(Some(&store))?;
         check_same(&store, &embedder.id(), &format!("`{spec}`"))?;
@@ -83,6 +87,7 @@ pub(crate) fn embedder_of(store: &PersistentVectorStore) -> Result<Box<dyn Embed
                        or search --like";
         return Err(Error::invalid(message).at(store.path()));
     };
+    spec.check_recorded()?;
     let embedder = spec.open(Some(store)).map_err(|error| {
         error.context(format_args!("the store was indexed with `{spec}`, which is not to be had now"))
     })?;

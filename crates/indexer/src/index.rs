@@ -150,7 +150,9 @@ fn index_with(
         store.set_property(CHECKED, None)?;
         root::claim(store, &root)?;
     }
-    let checked_us = store.property(CHECKED)?.and_then(|text| text.parse().ok()).unwrap_or(i64::MIN);
+    // A clock that was ahead of this one proves nothing, either.
+    let checked_us = store.property(CHECKED)?.and_then(|text| text.parse().ok());
+    let checked_us = checked_us.filter(|checked_us| *checked_us <= started_us).unwrap_or(i64::MIN);
     let plan = Plan::load(store.snapshot()?, checked_us)?;
     let run = Run {
         root: &root,
@@ -171,24 +173,28 @@ fn index_with(
         let (paths_in, paths) = bounded(MAX_PATHS);
         let (files_in, files) = bounded(MAX_FILES);
         let (walker_done, run) = (done_in.clone(), &run);
-        scope.spawn(move || find(run, store.path(), &paths_in, &walker_done));
+        let budget = &run.budget;
+        scope.spawn(move || budget.closing_on_panic(|| find(run, store.path(), &paths_in, &walker_done)));
         for _ in 0..threads {
             let (paths, files_in, done_in) = (paths.clone(), files_in.clone(), done_in.clone());
-            scope.spawn(move || work_all(run, &paths, &files_in, &done_in));
+            scope.spawn(move || budget.closing_on_panic(|| work_all(run, &paths, &files_in, &done_in)));
         }
         if !run.embeds_at_once() {
             let calls = embedder.concurrency().clamp(1, MAX_CALLS);
             let (batches_in, batches) = bounded(calls);
-            scope.spawn(move || gather::gather(&files, &batches_in, embedder.batch().max(1)));
+            let batch = embedder.batch().max(1);
+            scope.spawn(move || budget.closing_on_panic(|| gather::gather(&files, &batches_in, batch)));
             for _ in 0..calls {
                 let (batches, done_in) = (batches.clone(), done_in.clone());
-                scope.spawn(move || gather::embed(&batches, embedder, &done_in));
+                scope.spawn(move || {
+                    budget.closing_on_panic(|| gather::embed(&batches, embedder, &done_in));
+                });
             }
         }
         drop((paths, files_in, done_in));
-        let outcome = committer.store_all(&done);
+        let outcome = budget.closing_on_panic(|| committer.store_all(&done));
         // After a failure the others find nobody to take what they do, and nothing to wait for.
-        run.budget.close();
+        budget.close();
         outcome
     })?;
     committer.remove_gone()?;
@@ -238,19 +244,19 @@ fn find(run: &Run<'_>, store: &Path, paths: &Sender<(String, u64)>, done: &Sende
         Seen::File(path, stamp) => {
             counters.found.fetch_add(1, Ordering::Release);
             let recorded = run.plan.see(&path);
-            let settled = recorded.zip(stamp).is_some_and(|(recorded, stamp)| {
-                stamp.size <= run.max_file_bytes && run.plan.is_settled(recorded, stamp)
+            let settled = recorded.zip(stamp).is_some_and(|(recorded, (stamp, changed_us))| {
+                stamp.size <= run.max_file_bytes && run.plan.is_settled(recorded, stamp, changed_us)
             });
             if settled {
                 counters.unchanged.fetch_add(1, Ordering::Release);
                 return ControlFlow::Continue(());
             }
-            let size = stamp.map_or(0, |stamp| stamp.size);
+            let size = stamp.map_or(0, |(stamp, _)| stamp.size);
             go_on(paths.send((path, size)).is_ok())
         }
         Seen::Refused(problem) => {
             counters.found.fetch_add(1, Ordering::Release);
-            go_on(done.send(Done::Left(problem)).is_ok())
+            go_on(done.send(Done::Refused(problem)).is_ok())
         }
         Seen::Unknown(problem) => go_on(done.send(Done::Unknown(problem)).is_ok()),
     });

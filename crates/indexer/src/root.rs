@@ -106,11 +106,11 @@ mod tests {
     #[test]
     fn a_recorded_root_is_found_again_from_the_store() {
         let cases = [
-            ("/home/a/code/.cgv", "/home/a/code", ".."),
-            ("/home/a/stores/code", "/home/a/code", "../../code"),
-            ("/home/a", "/home/a/code", "code"),
-            ("/home/a", "/home/a", "."),
-            ("/stores/code", "/home/a/code", "/home/a/code"),
+            ("/src/a/code/.cgv", "/src/a/code", ".."),
+            ("/src/a/stores/code", "/src/a/code", "../../code"),
+            ("/src/a", "/src/a/code", "code"),
+            ("/src/a", "/src/a", "."),
+            ("/stores/code", "/src/a/code", "/src/a/code"),
         ];
         for (store, root, recorded) in cases {
             let way = recordable(Path::new(store), Path::new(root));

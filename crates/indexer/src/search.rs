@@ -37,7 +37,9 @@ pub fn search_text(
     if vector.iter().all(|number| *number == 0.0) {
         return Ok(Vec::new());
     }
-    let mut matches = nearest(snapshot, vector, options.limit.max(RECONSIDERED), options.filter.clone())?;
+    // None at all is for the store to refuse.
+    let limit = if options.limit == 0 { 0 } else { options.limit.max(RECONSIDERED) };
+    let mut matches = nearest(snapshot, vector, limit, options.filter.clone())?;
     embedder.reconsider(text, &mut matches);
     matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.node_id.cmp(&b.node_id)));
     matches.truncate(options.limit);

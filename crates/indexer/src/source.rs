@@ -11,6 +11,7 @@ use std::path::{Component, Path};
 use codegraph_vector::{Error, Filter, NodeMetadata, Result, Snapshot};
 
 use crate::index::FILE_HASH;
+use crate::language::Language;
 use crate::search::{attribute, file_node};
 use crate::snippet::{comment_start, is_of};
 
@@ -50,12 +51,16 @@ pub fn source(
     };
     let file = file_node(snapshot, path)?;
     let changed = !file.is_some_and(|(_, file)| is_of(&bytes, &file));
+    // Whoever made the store may have made up root and path; what it does not know, it gets only of source files.
+    if changed && Language::of_path(Path::new(path)).is_none() {
+        return Ok(None);
+    }
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let start = metadata.start_line.map_or(0, |line| line.saturating_sub(1) as usize).min(lines.len());
     let end = metadata.end_line.map_or(lines.len(), |line| line as usize).clamp(start, lines.len());
     let first = comment_start(&lines, start, metadata.language.as_deref());
-    let last = end.min(first + max_lines);
+    let last = end.min(first.saturating_add(max_lines));
     Ok(Some(Source {
         text: lines[first..last].concat(),
         first_line: u32::try_from(first + 1).unwrap_or(u32::MAX),

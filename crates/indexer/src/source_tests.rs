@@ -71,6 +71,10 @@ fn nothing_is_read_outside_of_the_root() {
         symlink(&root, folder.path().join("r2")).unwrap();
         assert!(read_within(&folder.path().join("r2"), "a.rs").unwrap().is_some());
     }
+    // Within a root that somebody else chose, only what could have been indexed, or is known.
+    std::fs::write(root.join("id_rsa"), "secret").unwrap();
+    assert!(read_within(&root, "id_rsa").unwrap().is_some());
+    assert_eq!(source(&snapshot, &root, &node("id_rsa"), 9).unwrap(), None);
     assert_eq!(read_within(&root, "").unwrap(), None, "the root is no file");
     assert!(is_gone(&read_within(&root, "none.rs").unwrap_err()));
 }

@@ -18,6 +18,10 @@ What \-\-store and \-\-backups say where they are left out
 \fBCGV_OPENAI_API_KEY\fR
 The key of the endpoint that \-\-embedder openai:URL,MODEL names
 .TP
+\fBCGV_OPENAI_URL\fR
+The URL of an endpoint on another machine that may be asked where \-\-embedder is left out and the store names it:
+a store that came from elsewhere may name any
+.TP
 \fBNO_COLOR\fR, \fBCLICOLOR_FORCE\fR
 No colours; colours even where there is no terminal
 .SH "EXIT STATUS"

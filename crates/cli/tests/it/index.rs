@@ -227,12 +227,13 @@ fn a_store_that_something_else_filled_stays_as_it_is() {
     assert_eq!(folder.json(&["stats"])["active_vectors"], json!(3));
 }
 
-/// A store that says it was indexed with a `lexical` of another time.
-fn made_by_another(folder: &Folder) {
-    let embedder = EmbedderId { name: "lexical".into(), version: "0.0".into(), parameters: String::new() };
+/// A store that says it was indexed with another embedder.
+fn made_by_another(folder: &Folder, spec: &str, version: &str) {
+    let name = spec.split(':').next().unwrap().into();
+    let embedder = EmbedderId { name, version: version.into(), parameters: String::new() };
     let options = OpenOptions { dimension: Some(3), embedder: Some(embedder), ..OpenOptions::default() };
     let store = PersistentVectorStore::open(folder.store(), options).unwrap();
-    EmbedderSpec::Lexical.record(&store).unwrap();
+    spec.parse::<EmbedderSpec>().unwrap().record(&store).unwrap();
     store.put(codegraph_vector::CodeNode::new(1, vec![1.0, 2.0, 3.0])).unwrap();
     store.close().unwrap();
 }
@@ -240,13 +241,23 @@ fn made_by_another(folder: &Folder) {
 #[test]
 fn vectors_of_two_embedders_are_never_mixed() {
     let folder = repository();
-    made_by_another(&folder);
+    made_by_another(&folder, "lexical", "0.0");
     for args in [&["index", ".", "--store", "s"][..], &["search", "tea", "--store", "s"]] {
         let said = folder.fails_here(1, args);
         assert!(said.contains("indexed with lexical 0.0") && said.contains("new store"), "{said}");
         assert!(said.contains("(lexical 1 dimension=384) cannot be compared"), "{said}");
     }
     assert_eq!(folder.json(&["stats"])["active_vectors"], json!(1));
+}
+
+#[test]
+fn an_endpoint_that_came_with_a_store_is_told_nothing() {
+    let folder = repository();
+    made_by_another(&folder, "openai:https://collector.invalid/v1,m", "m");
+    for args in [&["index", ".", "--store", "s"][..], &["search", "tea", "--store", "s"]] {
+        let said = folder.fails_here(1, args);
+        assert!(said.contains("set CGV_OPENAI_URL=https://collector.invalid/v1"), "{said}");
+    }
 }
 
 #[test]

@@ -23,6 +23,9 @@ use super::{Embedder, NodeText};
 use http::Endpoint;
 use retry::{Failure, Policy, Retry, Sleep, ThreadSleep};
 
+/// Names the base URL of an endpoint that may be asked although only a store names it.
+const URL_VARIABLE: &str = "CGV_OPENAI_URL";
+
 /// How often a text that is too long is cut in half.
 const MAX_CUTS: usize = 3;
 
@@ -60,6 +63,23 @@ impl Default for Limits {
             retry: Policy::default(),
         }
     }
+}
+
+/// Refuses an endpoint that only a store names, and neither its address nor the environment vouches for: the store
+/// may have come with somebody else's repository, and what is searched for and indexed would go there, with the key.
+///
+/// # Errors
+/// `InvalidInput`, with what to do.
+pub(super) fn check_recorded(url: &str, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+    let base = |url: &str| url.trim().trim_end_matches('/').to_owned();
+    let is_known = url.parse().is_ok_and(|uri| key::is_known(&uri));
+    if is_known || variable(URL_VARIABLE).is_some_and(|vouched| base(&vouched) == base(url)) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the store has its vectors made at {url}, and nothing is sent to an endpoint elsewhere that only a store \
+         names, for somebody else may have made it; if you know it, set {URL_VARIABLE}={url}"
+    )))
 }
 
 /// The world around a client. A test brings its own.

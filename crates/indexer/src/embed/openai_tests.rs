@@ -408,6 +408,25 @@ fn everybody_s_key_goes_to_openai_and_this_machine_only() {
 }
 
 #[test]
+fn an_endpoint_that_only_a_store_names_is_asked_only_if_somebody_vouches_for_it() {
+    let check = |url: &str, vouched: Option<&str>| {
+        super::check_recorded(url, |name| vouched.filter(|_| name == "CGV_OPENAI_URL").map(str::to_owned))
+    };
+    for url in ["https://api.openai.com/v1", "http://localhost:11434/v1", "http://[::1]:1"] {
+        check(url, None).unwrap();
+    }
+    for url in ["https://collector.example/v1", "http://api.openai.com/v1", "http://192.168.1.5:11434/v1"] {
+        for vouched in [None, Some(""), Some("https://collector.example"), Some("http://localhost:11434/v1")]
+        {
+            let error = check(url, vouched).unwrap_err();
+            assert!(error.to_string().contains(&format!("set CGV_OPENAI_URL={url}")), "{error}");
+        }
+        check(url, Some(url)).unwrap();
+        check(url, Some(&format!("{url}/"))).unwrap();
+    }
+}
+
+#[test]
 fn the_key_is_in_no_message() {
     let key = [("CGV_OPENAI_API_KEY", "sk-hunter2")];
     let replies = [

@@ -13,7 +13,7 @@ use ureq::http::Uri;
 use super::Embedder;
 use super::lexical::LexicalEmbedder;
 use super::model2vec::Model2Vec;
-use super::openai::OpenAi;
+use super::openai::{self, OpenAi};
 
 /// The store's property that says what it was indexed with.
 const PROPERTY: &str = "index.embedder";
@@ -42,7 +42,7 @@ pub enum EmbedderSpec {
 }
 
 impl EmbedderSpec {
-    /// What a store was indexed with. `None` if it was not indexed.
+    /// What a store was indexed with. `None` if it was not indexed. [`Self::check_recorded`] before it is opened.
     ///
     /// # Errors
     /// Whatever the store fails with; `Unsupported` if this version does not know it.
@@ -52,6 +52,18 @@ impl EmbedderSpec {
             error.as_kind(ErrorKind::Unsupported).context("this version does not know the store's embedder")
         })?;
         Ok(Some(spec))
+    }
+
+    /// Refuses what only a store names and nobody vouches for: an endpoint on another machine that is not in the
+    /// environment variable `CGV_OPENAI_URL`. Stores come with repositories of other people.
+    ///
+    /// # Errors
+    /// `InvalidInput`, with what to do.
+    pub fn check_recorded(&self) -> Result<()> {
+        match self {
+            Self::OpenAi { url, .. } => openai::check_recorded(url, |name| std::env::var(name).ok()),
+            Self::Lexical | Self::Model2Vec { .. } => Ok(()),
+        }
     }
 
     /// Has the store remember that it is indexed with this one; a folder is remembered by its absolute path.

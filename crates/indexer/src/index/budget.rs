@@ -44,10 +44,27 @@ impl Budget {
         Some(Held { budget: self.clone(), bytes })
     }
 
+    /// Does a thread's part of a run. If that panics, everyone goes who waits: nobody may be left to give back what
+    /// they wait for.
+    pub(crate) fn closing_on_panic<T>(&self, part: impl FnOnce() -> T) -> T {
+        let _closes = ClosesOnPanic(self);
+        part()
+    }
+
     /// Lets everyone go who waits, now and later.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.freed.notify_all();
+    }
+}
+
+struct ClosesOnPanic<'a>(&'a Budget);
+
+impl Drop for ClosesOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close();
+        }
     }
 }
 

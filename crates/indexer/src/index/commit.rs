@@ -35,7 +35,7 @@ pub(crate) struct Committer<'a> {
     problems: BTreeMap<String, String>,
     /// Files and folders of which nobody knows what is there.
     unknown: HashSet<String>,
-    /// Whether rows were kept that the next run could take for checked.
+    /// Whether rows were kept of files that nobody looked into, and that the next run could take for checked.
     doubts: bool,
 }
 
@@ -85,10 +85,9 @@ impl<'a> Committer<'a> {
         if !self.run.counters.all_found.load(Ordering::Acquire) {
             return Ok(()); // The walk was cut short, and the run fails for whatever did that.
         }
-        let plan = self.run.plan;
-        for (path, recorded) in plan.unseen() {
+        for path in self.run.plan.unseen() {
             if self.is_unknown(path) {
-                self.doubts |= plan.is_doubtful(recorded);
+                self.doubts = true;
             } else {
                 self.remove(path)?;
                 self.summary.files_removed += 1;
@@ -122,10 +121,14 @@ impl<'a> Committer<'a> {
                 self.note(problem);
                 Ok(())
             }
+            Done::Refused(problem) => {
+                self.summary.files_skipped += 1;
+                self.note(problem);
+                Ok(())
+            }
             Done::Kept(problem) => {
                 self.summary.files_skipped += 1;
-                let recorded = self.run.plan.recorded(&problem.path);
-                self.doubts |= recorded.is_some_and(|recorded| self.run.plan.is_doubtful(recorded));
+                self.doubts |= self.run.plan.recorded(&problem.path).is_some();
                 self.note(problem);
                 Ok(())
             }

@@ -68,22 +68,17 @@ impl Plan {
         self.files.get(path)
     }
 
-    /// Whether a file with this stamp need not even be read.
-    pub(crate) fn is_settled(&self, recorded: &Recorded, stamp: Stamp) -> bool {
+    /// Whether a file with this stamp need not even be read. `changed_us`: see [`super::source::changed_us`].
+    pub(crate) fn is_settled(&self, recorded: &Recorded, stamp: Stamp, changed_us: i64) -> bool {
         recorded.state.is_some_and(|(known, _)| known == stamp)
             && stamp.modified_us.saturating_add(SETTLED_US) <= self.checked_us
-    }
-
-    /// Whether the next run may take a file for unchanged that this one did not look into: its stamp is of a time
-    /// that the coming `checked_us` settles, and the present one did not.
-    pub(crate) fn is_doubtful(&self, recorded: &Recorded) -> bool {
-        recorded.state.is_some_and(|(stamp, _)| !self.is_settled(recorded, stamp))
+            && changed_us <= self.checked_us
     }
 
     /// Files of the store that the walk did not come by.
-    pub(crate) fn unseen(&self) -> impl Iterator<Item = (&str, &Recorded)> {
+    pub(crate) fn unseen(&self) -> impl Iterator<Item = &str> {
         let unseen = self.files.iter().filter(|(_, recorded)| !recorded.seen.load(Ordering::Relaxed));
-        unseen.map(|(path, recorded)| (&**path, recorded))
+        unseen.map(|(path, _)| &**path)
     }
 
     /// A node as it was at the start of the run.

@@ -7,6 +7,8 @@ use std::time::UNIX_EPOCH;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::source::is_gone;
+
 /// How often a file that changes while it is read is read again.
 const ATTEMPTS: usize = 3;
 
@@ -60,7 +62,7 @@ pub(crate) fn read(path: &Path, limit: u64, hook: Hook<'_>) -> Result<Source, Un
             Ok(Some(source)) => return Ok(source),
             Ok(None) => {}
             Err(Failure::Unread(unread)) => return Err(unread),
-            Err(Failure::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Err(Unread::Gone),
+            Err(Failure::Io(error)) if is_gone(&error) => return Err(Unread::Gone),
             Err(Failure::Io(error)) => return Err(Unread::Unknown(format!("cannot be read: {error}"))),
         }
     }
@@ -101,10 +103,28 @@ fn attempt(path: &Path, limit: u64, hook: Hook<'_>) -> Result<Option<Source>, Fa
     Ok(Some(Source { hash: xxh3_128(&bytes), bytes, stamp }))
 }
 
+/// When a file last became what it is, in µs since the Unix epoch: written to, renamed, given another time or other
+/// permissions. The system keeps it, and no program can set it: it tells of a file that took the place of another one
+/// of the same size and time. `i64::MIN` where no system tells.
+pub(crate) fn changed_us(metadata: &Metadata) -> i64 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        metadata.ctime().saturating_mul(1_000_000).saturating_add(metadata.ctime_nsec() / 1000)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        i64::MIN
+    }
+}
+
+/// Whether it is one file, in one state.
 #[cfg(unix)]
 fn same_file(one: &Metadata, other: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
+    let identity = |file: &Metadata| (file.dev(), file.ino(), file.ctime(), file.ctime_nsec());
+    identity(one) == identity(other)
 }
 
 #[cfg(not(unix))]

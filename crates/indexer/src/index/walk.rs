@@ -12,14 +12,15 @@ use codegraph_vector::{Error, NodeMetadata, Result};
 use ignore::{DirEntry, WalkBuilder};
 
 use super::Problem;
-use super::source::Stamp;
+use super::source::{Stamp, changed_us};
 use crate::language::Language;
+use crate::source::is_gone;
 
 /// What the walk came by.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    /// A source file, by its path below the root. Without a stamp if it has none to tell.
-    File(String, Option<Stamp>),
+    /// A source file, by its path below the root, with its stamp and [`changed_us`] if it has them to tell.
+    File(String, Option<(Stamp, i64)>),
     /// A source file with a path that no node can have.
     Refused(Problem),
     /// A file or folder that could not be looked at: what is there, and below it, is unknown.
@@ -68,7 +69,7 @@ fn look_at(root: &Path, entry: &DirEntry) -> Option<Seen> {
         return None;
     }
     Language::of_path(entry.path())?;
-    let stamp = entry.metadata().ok().map(|metadata| Stamp::of(&metadata));
+    let stamp = entry.metadata().ok().map(|metadata| (Stamp::of(&metadata), changed_us(&metadata)));
     let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
     let refuse = |reason| Some(Seen::Refused(Problem { path: shown(below), reason }));
     let Some(path) = below.to_str() else { return refuse("has a path that is not UTF-8".to_owned()) };
@@ -83,7 +84,7 @@ fn look_at(root: &Path, entry: &DirEntry) -> Option<Seen> {
 
 /// What an error of the walk is about. What is not there any more is no error.
 fn lost(root: &Path, error: &ignore::Error) -> Option<Seen> {
-    if error.io_error().is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound) {
+    if error.io_error().is_some_and(is_gone) {
         return None;
     }
     let path = path_of(error).unwrap_or(root);

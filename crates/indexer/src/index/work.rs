@@ -50,6 +50,8 @@ pub(crate) enum Done {
     Touched(Box<CodeNode>),
     /// Leave it out, for a reason; what the store has of it goes.
     Left(Problem),
+    /// Leave it out, for no store can have it. Its path may be shown like that of another file.
+    Refused(Problem),
     /// Keep what the store has of it, for a reason.
     Kept(Problem),
     /// Keep what the store has of it, and of all below it, for nobody knows what is there.

@@ -1,5 +1,6 @@
 //! A first run, a second one, and what changes between them.
 
+use std::fs;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
@@ -137,6 +138,23 @@ fn an_edit_of_the_same_length_at_the_same_time_is_noticed_while_the_time_is_youn
     set_modified(&tree.path("src/main.rs"), now + Duration::from_secs(10_000));
     assert_eq!(tree.index(&store).files_indexed, 1);
     assert_eq!(rows(&store), tree.fresh());
+}
+
+#[test]
+#[cfg(unix)]
+fn other_bytes_of_the_same_length_and_time_are_noticed_in_a_file_that_changed_since() {
+    let tree = tree();
+    let store = tree.store("s");
+    tree.index(&store);
+    // As an archive unpacks it that gives all files the same old time.
+    let time = fs::metadata(tree.path("src/main.rs")).unwrap().modified().unwrap();
+    for word in ["jello", "cello"] {
+        fs::write(tree.path("other"), MAIN.replace("hello", word)).unwrap();
+        set_modified(&tree.path("other"), time);
+        fs::rename(tree.path("other"), tree.path("src/main.rs")).unwrap();
+        assert_eq!(tree.index(&store).files_indexed, 1, "{word}");
+        assert_eq!(rows(&store), tree.fresh());
+    }
 }
 
 #[test]

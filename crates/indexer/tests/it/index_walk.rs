@@ -112,6 +112,21 @@ mod unix {
         assert_eq!(files(&store), ["a.rs"]);
     }
 
+    #[test]
+    fn a_name_that_is_shown_like_another_does_not_take_its_rows() {
+        let tree = Tree::of(&[("odd\u{fffd}.rs", "fn a() {}")]);
+        if fs::write(tree.root.join(OsStr::from_bytes(b"odd\xff.rs")), "fn b() {}").is_err() {
+            return; // Some file systems refuse such names.
+        }
+        let store = tree.store("s");
+        for _ in 0..3 {
+            let summary = tree.index(&store);
+            assert_eq!(problems(&summary), ["odd\u{fffd}.rs: has a path that is not UTF-8"]);
+            assert_eq!((summary.files, summary.files_skipped), (2, 1));
+            assert_eq!(files(&store), ["odd\u{fffd}.rs"]);
+        }
+    }
+
     /// Longer than any path that can be named in one piece, so that nobody can look into it, not even root.
     #[test]
     fn what_lies_below_a_folder_that_cannot_be_looked_into_is_kept() {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-use codegraph_vector::{Error, ErrorKind, PersistentVectorStore, Result};
+use codegraph_vector::{PersistentVectorStore, Result};
 
 use crate::words::{each_term, id};
 
@@ -81,15 +81,12 @@ impl CorpusStatistics {
         (1.0 + (windows - count + 0.5) / (count + 0.5)).ln() as f32
     }
 
-    /// What a store keeps. `None` if it has none.
+    /// What a store keeps. `None` if it has none, or none that this version can read: the next run counts anew.
     ///
     /// # Errors
-    /// `Corrupt` if it cannot be read.
+    /// Whatever the store fails with.
     pub(crate) fn of_store(store: &PersistentVectorStore) -> Result<Option<Self>> {
-        let unreadable =
-            || Error::new(ErrorKind::Corrupt, format!("the store's property {PROPERTY} is damaged"));
-        let Some(text) = store.property(PROPERTY)? else { return Ok(None) };
-        Self::parse(&text).ok_or_else(unreadable).map(Some)
+        Ok(store.property(PROPERTY)?.and_then(|text| Self::parse(&text)))
     }
 
     /// Keeps it in a store.

@@ -5,7 +5,7 @@ use std::fmt;
 use codegraph_vector::{Error, Result};
 use ureq::http::{HeaderValue, Uri};
 
-/// Our own variable: its key goes to any endpoint.
+/// Our own variable: its key goes to any endpoint that is asked at all.
 pub(super) const OWN_VARIABLE: &str = "CGV_OPENAI_API_KEY";
 
 /// Everybody's variable. It is set on many a machine for another purpose, and a URL may come from a store that
@@ -33,7 +33,7 @@ impl Key {
             let value = variable(name)?.trim().to_owned();
             (!value.is_empty()).then_some((name, value))
         };
-        let common = || set(COMMON_VARIABLE).filter(|_| is_openai(uri) || is_this_machine(uri));
+        let common = || set(COMMON_VARIABLE).filter(|_| is_known(uri));
         let Some((variable, secret)) = set(OWN_VARIABLE).or_else(common) else { return Ok(None) };
         let header = HeaderValue::try_from(format!("Bearer {secret}")).ok();
         let header = header.filter(|_| !secret.contains(char::is_whitespace));
@@ -52,6 +52,11 @@ impl Key {
     pub(super) fn hide_in(&self, text: &str) -> String {
         text.replace(&self.secret, "[the key]")
     }
+}
+
+/// Whether an endpoint is nobody's who may have slipped it in: OpenAI's, or on the machine that asks.
+pub(super) fn is_known(uri: &Uri) -> bool {
+    is_openai(uri) || is_this_machine(uri)
 }
 
 fn is_openai(uri: &Uri) -> bool {
