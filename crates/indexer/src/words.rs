@@ -7,7 +7,7 @@ mod terms;
 use std::ops::Range;
 
 use split::each_word;
-pub(crate) use terms::{each_term, id, weight};
+pub(crate) use terms::{WordMap, each_term, id, weight};
 
 /// Words that say nothing of what is looked for.
 const FILLERS: [&str; 44] = [
