@@ -62,9 +62,9 @@ fn peak(files: usize) -> usize {
 fn four_times_the_files_take_no_more_memory() {
     let mb = |bytes: usize| bytes as f64 / 1e6;
     let (few, many) = (mb(peak(FILES)), mb(peak(4 * FILES)));
-    // A run's budget, memtables and commits that are kept, and some; vectors alone are 156 MB of the larger tree.
+    // Three memtables, what is under way, and commits that are kept; vectors alone are 156 MB of the larger tree.
     assert!(
-        many < 130.0 && many < 1.5 * few,
+        many < 170.0 && many < 1.75 * few,
         "{few:.1} MB for {FILES} files, {many:.1} MB for four times as many"
     );
 }
