@@ -23,6 +23,12 @@ const NO_ROW: u32 = u32::MAX;
 /// What a row costs beside its vector and its metadata, about, in bytes.
 const ROW_OVERHEAD_BYTES: u64 = 320;
 
+/// Memory that metadata takes which is so long when encoded, about, in bytes: its strings lie one by one, and the
+/// attributes have a table that is large from the first on.
+pub(crate) fn metadata_bytes(encoded: usize) -> u64 {
+    3 * encoded as u64
+}
+
 /// A row in memory, but for its vector.
 #[derive(Debug)]
 pub(crate) struct MemRow {
@@ -148,7 +154,7 @@ impl Memtable {
         let mut inner = self.inner.write();
         let mut bytes = 0;
         for put in rows {
-            bytes += put.vector.len() as u64 + 3 * put.encoded.len() as u64 + ROW_OVERHEAD_BYTES;
+            bytes += put.vector.len() as u64 + metadata_bytes(put.encoded.len()) + ROW_OVERHEAD_BYTES;
             inner.put(put);
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::{ErrorKind, NodeId, Result, SeqNo, StoreId};
@@ -266,6 +267,12 @@ impl PersistentVectorStore {
     /// `InvalidInput` names the setting that cannot be; nothing was changed then.
     pub fn configure(&self, change: impl FnOnce(&mut Settings)) -> Result<()> {
         self.core.configure(change)
+    }
+
+    /// From now on flushes memtables at so many bytes, where the settings say more; `None` leaves it to the settings
+    /// again. Not kept in the store: it is for work that writes much and ought to take little memory.
+    pub fn limit_memtables(&self, bytes: Option<u64>) {
+        self.core.memtable_limit.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// A property: a small text that belongs to the store and to no row, which whoever writes the store may

@@ -38,7 +38,10 @@ use crate::root;
 const CHECKED: &str = "index.checked_us";
 
 /// Most bytes that files take between being read and being durable, about.
-const BUDGET_BYTES: usize = 64 << 20;
+const BUDGET_BYTES: usize = 32 << 20;
+/// Bytes at which the store's memtables are flushed while a run fills them. Up to three of them are there at a time,
+/// and they are most of what a run needs; larger ones make it no faster.
+const MEMTABLE_BYTES: u64 = 16 << 20;
 /// Paths that wait for a worker, and files that wait for the committer or for being gathered.
 const MAX_PATHS: usize = 256;
 const MAX_FILES: usize = 64;
@@ -128,7 +131,10 @@ pub fn index(
     options: &IndexOptions,
     progress: &mut (dyn FnMut(IndexProgress) + Send),
 ) -> Result<IndexSummary> {
-    index_with(store, root, embedder, options, progress, &|_| Ok(()))
+    store.limit_memtables(Some(MEMTABLE_BYTES));
+    let outcome = index_with(store, root, embedder, options, progress, &|_| Ok(()));
+    store.limit_memtables(None);
+    outcome
 }
 
 /// [`index`], with a hook for tests.

@@ -7,7 +7,7 @@ mod terms;
 use std::ops::Range;
 
 use split::each_word;
-pub(crate) use terms::{MOST_COMMON, each_term, id, place_among_most_common, weight};
+pub(crate) use terms::{MOST_COMMON, WordMap, each_term, id, place_among_most_common, weight};
 
 /// Words that say nothing of what is looked for.
 const FILLERS: [&str; 44] = [

@@ -32,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) dimension: usize,
     pub(crate) metric: Metric,
     pub(crate) settings: ArcSwap<Settings>,
+    /// Bytes at which a memtable is flushed even if the settings allow more.
+    pub(crate) memtable_limit: AtomicU64,
     pub(crate) switches: Switches,
     pub(crate) caches: ArcSwap<Caches>,
     pub(crate) version: ArcSwap<Version>,

@@ -69,7 +69,8 @@ impl Core {
     /// and keeps up.
     pub(crate) fn make_room(self: &Arc<Self>) -> Result<()> {
         let settings = self.settings.load();
-        let full = || self.version.load().memtable.bytes() >= settings.memtable_bytes;
+        let most = settings.memtable_bytes.min(self.memtable_limit.load(Ordering::Relaxed));
+        let full = || self.version.load().memtable.bytes() >= most;
         if !full() {
             return Ok(());
         }

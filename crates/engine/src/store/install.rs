@@ -37,6 +37,8 @@ impl Core {
         next.epoch = epoch;
         next.next_segment_id = SegmentId(writer.next_segment.load(Ordering::Relaxed));
         change(&mut next)?;
+        // What is in segments is durable, also where later commits are not and the head proves nothing.
+        next.proven_seqno = next.proven_seqno.max(next.checkpoint.seqno);
         let vfs = &*self.environment.vfs;
         if let Err(error) = manifest::install(vfs, &self.layout, Some(&manifests.current), &next) {
             if error.kind() == ErrorKind::OutcomeUnknown {

@@ -1,5 +1,6 @@
 //! Merge: several segments become one, without the rows that died.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,9 +10,9 @@ use codegraph_vector_storage::manifest::SegmentRef;
 use super::core::{Core, Writer};
 use super::flush::lost;
 use crate::cache::Caches;
-use crate::options::Settings;
+use crate::options::{CacheConfig, Settings};
 use crate::rows::row_order;
-use crate::segment::{BuildRow, Plan, RowSource, Segment, build};
+use crate::segment::{BuildRow, MetadataReader, Plan, RowSource, Segment, build};
 use crate::version::{Cut, Version};
 
 /// Segments whose sizes differ by less than this factor are of one tier.
@@ -20,7 +21,8 @@ const TIER_FACTOR: u64 = 4;
 /// Live rows of segments, by segment and row.
 struct SegmentSource<'a> {
     segments: &'a [Arc<Segment>],
-    caches: &'a Caches,
+    /// One for each segment, whose rows come in order.
+    metadata: RefCell<Vec<MetadataReader<'a>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -35,7 +37,7 @@ impl RowSource<SegmentPlace> for SegmentSource<'_> {
     }
 
     fn metadata(&self, place: SegmentPlace, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        read(&self.segments[place.segment as usize].encoded_metadata(place.row, self.caches)?)
+        read(self.metadata.borrow_mut()[place.segment as usize].encoded(place.row)?)
     }
 }
 
@@ -127,8 +129,11 @@ impl Core {
         sources: &[Arc<Segment>],
         base: SeqNo,
     ) -> Result<Option<SegmentRef>> {
-        let caches = self.caches();
-        let source = SegmentSource { segments: sources, caches: &caches };
+        // A merge reads each block once: in the store's cache it would take room from what is read often.
+        let config = CacheConfig { budget_bytes: 0, ..self.settings().cache };
+        let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &config);
+        let metadata = sources.iter().map(|segment| segment.metadata_reader(&caches)).collect();
+        let source = SegmentSource { segments: sources, metadata: RefCell::new(metadata) };
         let rows = source.live_rows(base)?;
         if rows.is_empty() {
             return Ok(None);

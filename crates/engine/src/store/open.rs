@@ -395,6 +395,7 @@ pub(super) fn assemble(
         metric: metric_of(manifest.schema.metric)?,
         caches: ArcSwap::from_pointee(caches),
         settings: ArcSwap::from_pointee(settings),
+        memtable_limit: AtomicU64::new(u64::MAX),
         switches: options.switches(),
         version: ArcSwap::from_pointee(version),
         visible: AtomicU64::new(cut.seqno.0),

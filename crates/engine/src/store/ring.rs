@@ -9,27 +9,23 @@ use crate::node::NodeMetadata;
 
 /// Commits kept.
 const MAX_COMMITS: usize = 4096;
-/// Rows of all kept commits together.
-const MAX_ROWS: usize = 65_536;
+/// Memory of all kept commits together, about, in bytes: many rows have little to say, few have much.
+const MAX_BYTES: u64 = 8 << 20;
 
 /// What a commit wrote.
 #[derive(Debug)]
 pub(crate) struct Effects {
     pub(crate) puts: Vec<(NodeId, Arc<NodeMetadata>)>,
     pub(crate) deletes: Vec<NodeId>,
-}
-
-impl Effects {
-    fn rows(&self) -> usize {
-        self.puts.len() + self.deletes.len()
-    }
+    /// Memory that all this takes, about.
+    pub(crate) bytes: u64,
 }
 
 /// Numbered commits, oldest first, synced or not.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
     commits: VecDeque<(SeqNo, Arc<Effects>)>,
-    rows: usize,
+    bytes: u64,
     /// The newest commit that was dropped to keep the bounds.
     forgotten: SeqNo,
 }
@@ -42,11 +38,11 @@ impl Ring {
 
     /// Adds the commit that got `seqno`.
     pub(crate) fn push(&mut self, seqno: SeqNo, effects: Arc<Effects>) {
-        self.rows += effects.rows();
+        self.bytes += effects.bytes;
         self.commits.push_back((seqno, effects));
-        while self.commits.len() > MAX_COMMITS || (self.rows > MAX_ROWS && self.commits.len() > 1) {
+        while self.commits.len() > MAX_COMMITS || (self.bytes > MAX_BYTES && self.commits.len() > 1) {
             if let Some((seqno, effects)) = self.commits.pop_front() {
-                self.rows -= effects.rows();
+                self.bytes -= effects.bytes;
                 self.forgotten = seqno;
             }
         }
@@ -55,7 +51,7 @@ impl Ring {
     /// Takes back everything after `seqno`, which never happened.
     pub(crate) fn rewind(&mut self, seqno: SeqNo) {
         while let Some((_, effects)) = self.commits.pop_back_if(|(last, _)| *last > seqno) {
-            self.rows -= effects.rows();
+            self.bytes -= effects.bytes;
         }
     }
 
@@ -76,8 +72,8 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn effects(id: NodeId, rows: usize) -> Arc<Effects> {
-        Arc::new(Effects { puts: Vec::new(), deletes: vec![id; rows] })
+    fn effects(id: NodeId, bytes: u64) -> Arc<Effects> {
+        Arc::new(Effects { puts: Vec::new(), deletes: vec![id], bytes })
     }
 
     #[test]
@@ -97,7 +93,7 @@ mod tests {
     #[test]
     fn stays_within_its_bounds() {
         let mut ring = Ring::after(SeqNo(0));
-        (1..=3).for_each(|seqno| ring.push(SeqNo(seqno), effects(1, MAX_ROWS / 2)));
-        assert_eq!((ring.commits.len(), ring.rows, ring.forgotten), (2, MAX_ROWS, SeqNo(1)));
+        (1..=3).for_each(|seqno| ring.push(SeqNo(seqno), effects(1, MAX_BYTES / 2)));
+        assert_eq!((ring.commits.len(), ring.bytes, ring.forgotten), (2, MAX_BYTES, SeqNo(1)));
     }
 }

@@ -11,6 +11,7 @@ use super::core::{Core, Writer};
 use super::ring::{Effects, Ring};
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
+use crate::memtable::metadata_bytes;
 use crate::node::{CodeNode, NodeMetadata, check_path};
 use crate::record::{NewRow, Parts, RowHead};
 use crate::row_locks::RowGuard;
@@ -253,7 +254,9 @@ impl Core {
         let (version, seqno) = self.read_point();
         let parts = self.resolve_rows(&version, seqno, &rows, deletes)?;
         let puts = rows.iter().map(|row| (row.id, row.metadata.clone())).collect();
-        let effects = Effects { puts, deletes: deletes.to_vec() };
+        let of_rows = rows.iter().map(|row| metadata_bytes(row.encoded.len()));
+        let bytes = of_rows.sum::<u64>() + size_of_val(deletes) as u64;
+        let effects = Effects { puts, deletes: deletes.to_vec(), bytes };
         self.enqueue(&parts, Arc::new(effects), guard, validate)
     }
 

@@ -5,7 +5,7 @@ mod model2vec;
 mod openai;
 mod spec;
 
-pub(crate) use lexical::CorpusStatistics;
+pub(crate) use lexical::{CorpusCounter, CorpusStatistics};
 pub use spec::EmbedderSpec;
 
 use codegraph_vector::{EmbedderId, Match, Result};

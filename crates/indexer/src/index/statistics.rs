@@ -8,7 +8,7 @@ use codegraph_vector::{Filter, NodeId, PersistentVectorStore, Result};
 use super::IndexSummary;
 use super::rows::FILE_HASH;
 use super::source::{self, Hook};
-use crate::embed::CorpusStatistics;
+use crate::embed::{CorpusCounter, CorpusStatistics};
 use crate::node::NodeKind;
 
 /// Most files that are counted, picked at random, the same ones each time.
@@ -33,7 +33,7 @@ pub(super) fn refresh(
             return Ok(());
         }
     }
-    let mut corpus = CorpusStatistics::default();
+    let mut corpus = CorpusCounter::default();
     let mut bytes = 0;
     for path in sample(store)?.into_values() {
         // A file that cannot be read any more is one less in the sample.

@@ -1,14 +1,8 @@
-//! The limits: time, depth, the length of names, the stack.
-
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use codegraph_vector_base::Clock;
-use codegraph_vector_testkit::SimClock;
+//! The limits: steps, depth, the length of names, the stack.
 
 use super::any_text_tests::{LANGUAGES, check};
 use super::walk::{MAX_NAME_BYTES, MAX_SCOPES};
-use super::{parse, parse_within};
+use super::{most_looks, parse, parse_within};
 use crate::language::Language;
 use crate::node::{NodeKind, ParsedFile};
 
@@ -18,7 +12,7 @@ const SMALL_STACK: usize = 512 << 10;
 /// Parses on a small stack, however long it takes.
 fn parse_on_small_stack(source: &str, language: Language) -> ParsedFile {
     std::thread::scope(|scope| {
-        let parse = || parse_within(source, language, Duration::MAX, &SimClock::new(0));
+        let parse = || parse_within(source, language, u64::MAX);
         let thread = std::thread::Builder::new().stack_size(SMALL_STACK);
         thread.spawn_scoped(scope, parse).expect("a thread").join().expect("no panic")
     })
@@ -40,31 +34,69 @@ fn indented(line: &str, core: &str, times: usize) -> String {
     source
 }
 
-/// A clock by which each look at it takes a second.
-#[derive(Debug, Default)]
-struct Ticking(AtomicU64);
-
-impl Clock for Ticking {
-    fn now_us(&self) -> u64 {
-        0
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
 #[test]
 fn what_takes_too_long_is_given_up_and_the_next_file_is_not() {
     let source = "fn f() { g(1, 2, 3); }\n".repeat(10_000);
-    let late = parse_within(&source, Language::Rust, Duration::from_secs(20), &Ticking::default());
+    let late = parse_within(&source, Language::Rust, 20);
     assert_eq!(late.given_up, Some("takes too long to parse"));
     assert_eq!((late.nodes.len(), late.docs.len(), late.syntax_errors), (0, 0, 0));
 
-    let in_time = parse_within("fn f() {}\n", Language::Rust, Duration::from_secs(20), &Ticking::default());
+    let in_time = parse_within("fn f() {}\n", Language::Rust, 20);
     assert_eq!((in_time.given_up, in_time.nodes.len()), (None, 1));
     let python = parse("def f(): pass\n", Language::Python);
     assert_eq!((python.given_up, python.nodes.len()), (None, 1));
+}
+
+/// The least number of looks that a text is parsed within.
+fn least_looks(source: &str, language: Language) -> u64 {
+    let fits = |looks| parse_within(source, language, looks).given_up.is_none();
+    let (mut low, mut high) = (0, most_looks(source.len()));
+    assert!(fits(high), "{language:?}: {} bytes take too long", source.len());
+    while low < high {
+        let middle = (low + high) / 2;
+        if fits(middle) { high = middle } else { low = middle + 1 }
+    }
+    low
+}
+
+#[test]
+fn what_takes_too_long_is_a_matter_of_the_text_alone() {
+    let source = "fn f() { g(1, 2, (3 + 4) * h[5]); }\n".repeat(3_000);
+    let looks = least_looks(&source, Language::Rust);
+    assert!(looks > 100, "{looks}");
+    let others = ["fn a() {{{{", "x = [(", "class A: pass"];
+    std::thread::scope(|scope| {
+        // Threads that are busy with other things, before and at the same time.
+        let busy = |other: &'static str| {
+            let source = &source;
+            scope.spawn(move || {
+                parse(&other.repeat(500), Language::Python);
+                assert!(parse_within(source, Language::Rust, looks).given_up.is_none());
+                assert!(parse_within(source, Language::Rust, looks - 1).given_up.is_some());
+            })
+        };
+        others.map(busy).into_iter().for_each(|thread| thread.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn the_densest_of_files_are_well_within_the_limit() {
+    let numbers = "1,".repeat(200_000);
+    let sources = [
+        (Language::Rust, format!("const A: &[u8] = &[{numbers}];")),
+        (Language::Python, format!("a = [{numbers}]")),
+        (Language::JavaScript, format!("let a=[{numbers}];")),
+        (Language::TypeScript, format!("let a=[{numbers}];")),
+        (Language::Java, format!("class A {{ int[] a = {{{numbers}}}; }}")),
+        (Language::Go, format!("package a\nvar a = []int{{{numbers}}}")),
+        (Language::C, format!("int a[] = {{{numbers}}};")),
+        (Language::Cpp, format!("int a[] = {{{numbers}}};")),
+    ];
+    for (language, source) in sources {
+        let looks = most_looks(source.len());
+        let file = parse_within(&source, language, looks / 4 * 3);
+        assert_eq!(file.given_up, None, "{language:?} needs more than three quarters of {looks}");
+    }
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub(super) fn each_word(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
     let mut lower = String::new();
     let mut word = |range: Range<usize>| {
         let word = &text[range.clone()];
+        if word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+            return visit(range, word);
+        }
         lower.clear();
         if word.is_ascii() {
             lower.push_str(word);

@@ -1,6 +1,7 @@
 //! Words into terms: other spellings and endings of a word count as the word.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -16,16 +17,37 @@ const ENDINGS: [&str; 15] = [
 /// Bytes that have to be left of a word.
 const SHORTEST_STEM: usize = 3;
 
-/// Each spelling with the word that it counts as.
-static BY_SPELLING: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+/// A map by what [`id`] makes of words: asked for every word of the code.
+pub(crate) type WordMap<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
+
+/// Hashes what is a hash already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+}
+
+/// Each spelling, by its number, with the word that it counts as.
+static BY_SPELLING: LazyLock<WordMap<(&str, &str)>> = LazyLock::new(|| {
     let each = |&(word, spellings): &(&'static str, &'static str)| {
-        spellings.split(' ').map(move |spelling| (spelling, word))
+        spellings.split(' ').map(move |spelling| (id(spelling), (spelling, word)))
     };
     SPELLINGS.iter().flat_map(each).collect()
 });
 
 /// The weight of each common term.
-static WEIGHTS: LazyLock<HashMap<u64, f32>> = LazyLock::new(|| {
+static WEIGHTS: LazyLock<WordMap<f32>> = LazyLock::new(|| {
     let each =
         |&(weight, stems): &(f32, &'static str)| stems.split_whitespace().map(move |stem| (id(stem), weight));
     COMMON.iter().flat_map(each).collect()
@@ -35,16 +57,17 @@ static WEIGHTS: LazyLock<HashMap<u64, f32>> = LazyLock::new(|| {
 pub(crate) const MOST_COMMON: usize = 143;
 
 /// The places of the most common terms.
-static PLACES: LazyLock<HashMap<u64, usize>> = LazyLock::new(|| {
+static PLACES: LazyLock<WordMap<usize>> = LazyLock::new(|| {
     let stems = COMMON[..2].iter().flat_map(|(_, stems)| stems.split_whitespace());
     stems.map(id).zip(0..).collect()
 });
 
-/// Calls `visit` with where each term of a text is, and the term: the stem of a word, or of what the word is another spelling of.
+/// Calls `visit` with where each term of a text is, and the term: the stem of a word, or of what the word is another
+/// spelling of.
 pub(crate) fn each_term(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
     let mut changed = String::new();
     each_word(text, |range, word| {
-        let word = BY_SPELLING.get(word).copied().unwrap_or(word);
+        let word = same_as(word).unwrap_or(word);
         match word.strip_suffix("ies").or_else(|| word.strip_suffix("ied")) {
             Some(rest) if rest.len() >= SHORTEST_STEM => {
                 changed.clear();
@@ -55,6 +78,11 @@ pub(crate) fn each_term(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
             _ => visit(range, stem(word)),
         }
     });
+}
+
+/// The word that this is another spelling of.
+fn same_as(spelling: &str) -> Option<&'static str> {
+    BY_SPELLING.get(&id(spelling)).filter(|(known, _)| *known == spelling).map(|(_, word)| *word)
 }
 
 /// A word without its ending. Cruder than Porter's stemmer, and better at finding code: `parser`, `parsing` and
@@ -107,7 +135,7 @@ mod tests {
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), spellings);
-        assert!(SPELLINGS.iter().all(|(word, _)| !BY_SPELLING.contains_key(word)), "a chain of spellings");
+        assert!(SPELLINGS.iter().all(|(word, _)| same_as(word).is_none()), "a chain of spellings");
         let stems: usize = COMMON.iter().map(|(_, stems)| stems.split_whitespace().count()).sum();
         assert_eq!(WEIGHTS.len(), stems);
         assert_eq!(PLACES.len(), MOST_COMMON);

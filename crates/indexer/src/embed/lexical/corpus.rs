@@ -3,12 +3,12 @@
 //! Vectors of nodes do not depend on it: they stay right while the code changes, and what an interrupted index
 //! run left needs no redoing. Only a question's words are weighed by how rare they are here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use codegraph_vector::{PersistentVectorStore, Result};
 
-use crate::words::{each_term, id};
+use crate::words::{WordMap, each_term, id};
 
 /// The property of a store that keeps the statistics.
 const PROPERTY: &str = "index.corpus";
@@ -20,7 +20,7 @@ const MAX_TERMS: usize = 4096;
 const MAX_TERM_BYTES: usize = 32;
 
 /// In how many pieces of the code each term is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CorpusStatistics {
     /// Nodes in the store when this was counted, to tell when it is out of date.
     pub(crate) nodes: u64,
@@ -29,44 +29,64 @@ pub(crate) struct CorpusStatistics {
     /// Number of pieces by term.
     terms: HashMap<String, u32>,
     /// The same by the term's number, for lookups.
-    by_id: HashMap<u64, u32>,
+    by_id: WordMap<u32>,
     /// What terms count that are not there.
     rare: u32,
 }
 
-impl CorpusStatistics {
+/// Counts terms, until there is no more to count.
+#[derive(Debug, Default)]
+pub(crate) struct CorpusCounter {
+    windows: u64,
+    terms: WordMap<Counted>,
+}
+
+/// A term that is counted.
+#[derive(Debug)]
+struct Counted {
+    term: Box<str>,
+    /// Number of windows that it is in.
+    windows: u32,
+    /// The last of them.
+    last: u64,
+}
+
+impl CorpusCounter {
     /// Counts a file's text.
     pub(crate) fn add(&mut self, text: &str) {
-        let mut lines = text.lines();
-        loop {
-            let mut seen = HashSet::new();
-            let mut any = false;
-            for line in lines.by_ref().take(WINDOW_LINES) {
-                any = true;
-                each_term(line, |_, term| {
-                    if term.len() <= MAX_TERM_BYTES && !seen.contains(term) {
-                        seen.insert(term.to_owned());
-                    }
-                });
-            }
-            if !any {
-                return;
-            }
+        let mut rest = text;
+        while !rest.is_empty() {
+            let breaks = rest.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            let end = breaks.map(|(at, _)| at + 1).nth(WINDOW_LINES - 1).unwrap_or(rest.len());
+            let (window, behind) = rest.split_at(end);
+            rest = behind;
             self.windows += 1;
-            for term in seen {
-                *self.terms.entry(term).or_default() += 1;
-            }
+            each_term(window, |_, term| self.count(term));
         }
     }
 
-    /// The statistics of a store of so many nodes, as they are kept: the most common terms.
-    pub(crate) fn finish(mut self, nodes: u64) -> Self {
-        let mut terms: Vec<(String, u32)> = self.terms.drain().collect();
-        terms.sort_unstable_by(|(a, count_a), (b, count_b)| count_b.cmp(count_a).then_with(|| a.cmp(b)));
-        terms.truncate(MAX_TERMS);
-        Self::of(nodes, self.windows, terms)
+    /// Counts a term of the last window.
+    fn count(&mut self, term: &str) {
+        if term.len() > MAX_TERM_BYTES {
+            return;
+        }
+        let new = || Counted { term: term.into(), windows: 0, last: 0 };
+        let counted = self.terms.entry(id(term)).or_insert_with(new);
+        counted.windows += u32::from(counted.last != self.windows);
+        counted.last = self.windows;
     }
 
+    /// The statistics of a store of so many nodes, as they are kept: the most common terms.
+    pub(crate) fn finish(self, nodes: u64) -> CorpusStatistics {
+        let terms = self.terms.into_values().map(|counted| (counted.term.into_string(), counted.windows));
+        let mut terms: Vec<(String, u32)> = terms.collect();
+        terms.sort_unstable_by(|(a, count_a), (b, count_b)| count_b.cmp(count_a).then_with(|| a.cmp(b)));
+        terms.truncate(MAX_TERMS);
+        CorpusStatistics::of(nodes, self.windows, terms)
+    }
+}
+
+impl CorpusStatistics {
     fn of(nodes: u64, windows: u64, terms: Vec<(String, u32)>) -> Self {
         let least = terms.last().map_or(0, |(_, count)| *count);
         let rare = if terms.len() < MAX_TERMS { 0 } else { least / 2 };
@@ -127,7 +147,7 @@ mod tests {
 
     #[test]
     fn rare_terms_weigh_more_and_the_text_form_is_exact() {
-        let mut corpus = CorpusStatistics::default();
+        let mut corpus = CorpusCounter::default();
         for at in 0..100 {
             corpus.add(&format!("let self = parse();\nfn unique{}() {{}}\n", "x".repeat(at % 40)));
         }
@@ -142,7 +162,7 @@ mod tests {
 
     #[test]
     fn only_the_most_common_terms_are_kept() {
-        let mut corpus = CorpusStatistics::default();
+        let mut corpus = CorpusCounter::default();
         for first in 'a'..='z' {
             for second in 'a'..='z' {
                 for third in 'a'..='i' {

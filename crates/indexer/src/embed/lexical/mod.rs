@@ -8,7 +8,7 @@
 
 mod corpus;
 
-pub(crate) use corpus::CorpusStatistics;
+pub(crate) use corpus::{CorpusCounter, CorpusStatistics};
 
 use std::cell::RefCell;
 
@@ -202,7 +202,8 @@ fn project(terms: impl Iterator<Item = (u64, f32)>) -> Vec<f32> {
         for _ in 0..SPREAD {
             let random = split_mix(&mut state);
             let dimension = MOST_COMMON as u64 + (((random >> 32) * (DIMENSION - MOST_COMMON) as u64) >> 32);
-            vector[dimension as usize] += if random & 1 == 0 { weight } else { -weight };
+            // The last bit is the sign: a branch on it would be guessed wrong every other time.
+            vector[dimension as usize] += f32::from_bits(weight.to_bits() ^ (random as u32) << 31);
         }
     }
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();

@@ -62,7 +62,7 @@ fn vectors_of_the_same_text_are_the_same_for_ever() {
 
 #[test]
 fn rare_words_of_a_question_count_more_with_the_statistics_of_a_store() {
-    let mut corpus = CorpusStatistics::default();
+    let mut corpus = CorpusCounter::default();
     (0..50).for_each(|_| corpus.add("vector vector segment"));
     let weighed = LexicalEmbedder { corpus: Some(corpus.finish(50)) };
     let question = "vector checksum";
