@@ -61,11 +61,17 @@ impl Language {
         })
     }
 
-    /// The language of a file whose name says `self`, now that its text is known: a header with the name of
-    /// a C header is C++ if its first 64 KiB have, outside of comments, strings and `#ifdef __cplusplus`, what
-    /// no C header has: `class X`, `namespace`, `template <`, `public:` and its kin, or `::`. All else stays
-    /// what it is.
-    pub fn refine(self, source: &str) -> Self {
+    /// The language of a file, by its name and its text, which alone tells headers of C and C++ apart: a `.h` is
+    /// C++ if its first 64 KiB have, outside of comments, strings and `#ifdef __cplusplus`, what no C header has:
+    /// `class X`, `namespace`, `template <`, `public:` and its kin, or `::`.
+    pub fn of_file(path: &Path, text: &str) -> Option<Self> {
+        let language = Self::of_path(path)?;
+        let is_header = path.extension().is_some_and(|extension| extension == "h");
+        Some(if is_header { language.refine(text) } else { language })
+    }
+
+    /// What a header with the name of a C header is.
+    fn refine(self, source: &str) -> Self {
         let head = &source.as_bytes()[..source.len().min(REFINE_BYTES)];
         if self == Self::C && cpp_signs::any(head) { Self::Cpp } else { self }
     }

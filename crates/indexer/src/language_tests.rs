@@ -80,3 +80,11 @@ fn only_the_first_64_kib_count_and_only_for_c() {
     assert_eq!(Language::C.refine(&format!(" {}", "ä".repeat(64 << 10))), Language::C);
     assert_eq!(Language::Java.refine("class Name {}"), Language::Java);
 }
+
+#[test]
+fn only_headers_are_looked_into() {
+    let attribute = "[[gnu::cold]] int f(void);";
+    assert_eq!(Language::of_file(Path::new("a.h"), attribute), Some(Language::Cpp));
+    assert_eq!(Language::of_file(Path::new("a.c"), attribute), Some(Language::C));
+    assert_eq!(Language::of_file(Path::new("a.md"), attribute), None);
+}

@@ -133,11 +133,9 @@ impl Run<'_> {
             Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
             Err(error) => return leave(path, format!("is not UTF-8 at byte {}", error.valid_up_to())),
         };
-        let Some(language) = Language::of_path(Path::new(&path)) else {
+        let Some(language) = Language::of_file(Path::new(&path), text) else {
             return Ok(Worked::Done(Done::Gone(path)));
         };
-        // Headers of C and C++ share a name; only their text tells.
-        let language = if path.ends_with(".h") { language.refine(text) } else { language };
         let parsed = parse(text, language);
         let file = ReadFile { path: &path, text, hash, stamp };
         let (mut rows, wants) = rows::rows_of(&file, &parsed, self.plan, self.embedder.dimension(), held)?;

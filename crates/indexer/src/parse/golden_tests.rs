@@ -14,15 +14,15 @@ use crate::language::Language;
 use crate::node::{ParsedFile, ParsedNode};
 use crate::parse::parse;
 
-/// All golden sources, with the language that their name says.
+/// All golden sources, with their language.
 pub(super) fn sources() -> Vec<(PathBuf, Language, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut found = Vec::new();
     for folder in fs::read_dir(root).expect("golden files") {
         for file in fs::read_dir(folder.expect("an entry").path()).expect("a folder a language") {
             let path = file.expect("an entry").path();
-            if let Some(language) = Language::of_path(&path) {
-                let source = fs::read_to_string(&path).expect("text");
+            let source = fs::read_to_string(&path).expect("text");
+            if let Some(language) = Language::of_file(&path, &source) {
                 found.push((path, language, source));
             }
         }

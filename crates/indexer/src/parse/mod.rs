@@ -61,7 +61,6 @@ fn most_looks(bytes: usize) -> u64 {
 
 /// As [`parse`], with at most so many looks for the syntax tree.
 fn parse_within(source: &str, language: Language, looks: u64) -> ParsedFile {
-    let language = language.refine(source);
     let mut file =
         ParsedFile { language, docs: Vec::new(), nodes: Vec::new(), syntax_errors: 0, given_up: None };
     if u32::try_from(source.len()).is_err() {
