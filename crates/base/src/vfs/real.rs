@@ -156,8 +156,34 @@ impl VfsFile for RealFile {
     }
 }
 
+impl Drop for RealLock {
+    fn drop(&mut self) {
+        // Said rather than left to the closing of the file: a process that another thread is just starting has a copy of
+        // the descriptor until its `exec`, and would keep the lock so long. If it fails, closing gives it up all the same.
+        let _ = self.0.file.unlock();
+    }
+}
+
 impl VfsLock for RealLock {
     fn file(&self) -> &dyn VfsFile {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_given_up_is_free_although_a_copy_of_its_descriptor_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("LOCK");
+        let file = File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        // What a fork does: the same open file under another descriptor.
+        let copy = file.try_clone().unwrap();
+        drop(RealLock(RealFile { file, path: path.clone() }));
+        assert!(RealVfs.try_lock(&path).unwrap().is_some());
+        drop(copy);
     }
 }

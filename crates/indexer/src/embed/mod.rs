@@ -43,7 +43,8 @@ pub trait Embedder: Send + Sync {
     /// Most nodes that it wants in one call.
     fn batch(&self) -> usize;
 
-    /// Most calls that it wants at the same time; those of a cheap embedder are bounded by the CPUs alone.
+    /// Most calls that it wants at the same time. `usize::MAX` is for those that are bounded by the CPUs alone: the
+    /// threads that parse call them at once; for others texts are gathered into full batches.
     fn concurrency(&self) -> usize;
 
     /// Whether it weighs questions by how common their words are in the indexed code, which is then counted.
