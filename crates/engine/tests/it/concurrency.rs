@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -59,7 +59,7 @@ fn marked(id: NodeId, version: u32) -> CodeNode {
 fn every_reader_sees_whole_commits_in_order_while_everything_goes_on() {
     within_a_minute(|| {
         let disk = on_disk(busy);
-        let (store, writing) = (&disk.store, &AtomicBool::new(true));
+        let (store, writing, passes) = (&disk.store, &AtomicBool::new(true), &AtomicU32::new(0));
         const ROUNDS: u32 = 150;
         const GROUP: u128 = 12;
         thread::scope(|scope| {
@@ -68,9 +68,18 @@ fn every_reader_sees_whole_commits_in_order_while_everything_goes_on() {
                 // Each commit puts one version of a whole group of nodes.
                 writers.push(scope.spawn(move || {
                     for version in 0..ROUNDS {
-                        let ids = writer * 100..writer * 100 + GROUP;
+                        // One more stays, so that no segment is without rows, and passes have something to merge.
+                        let stays = (writer + 1) * 1000 + u128::from(version);
+                        let ids = (writer * 100..writer * 100 + GROUP).chain([stays]);
                         let batch: Vec<_> = ids.map(|id| marked(id, version)).collect();
                         assert!(store.put_batch(&batch).unwrap().receipt.durable);
+                        if version % 30 == 29 {
+                            // However fast this is, a whole pass of maintenance comes in between.
+                            let seen = passes.load(Ordering::SeqCst);
+                            while passes.load(Ordering::SeqCst) < seen + 2 {
+                                thread::sleep(Duration::from_millis(1));
+                            }
+                        }
                     }
                 }));
             }
@@ -99,12 +108,16 @@ fn every_reader_sees_whole_commits_in_order_while_everything_goes_on() {
                     store.flush().unwrap();
                     store.merge().unwrap();
                     assert!(store.verify().unwrap().is_clean());
+                    passes.fetch_add(1, Ordering::SeqCst);
                 }
             });
             writers.into_iter().for_each(|writer| writer.join().unwrap());
             writing.store(false, Ordering::SeqCst);
         });
-        assert_eq!(store.count(&Filter::eq("attributes.version", ROUNDS - 1)).unwrap(), 3 * GROUP as u64);
+        assert_eq!(
+            store.count(&Filter::eq("attributes.version", ROUNDS - 1)).unwrap(),
+            3 * (GROUP as u64 + 1)
+        );
         let stats = store.stats().unwrap();
         assert!(stats.flushes > 2 && stats.merges > 2 && stats.background_error.is_none(), "{stats:?}");
         let hash = stats.content_hash;
