@@ -3,9 +3,10 @@
 //! What always holds: a store names files relative to its root; whoever types a path may mean it from the
 //! working folder or from the root, and reads paths from the working folder.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use codegraph_vector::{Error, Result};
+use codegraph_vector_indexer::{normal, way};
 
 /// Where the root and the working folder are, both without links.
 #[derive(Clone, Debug)]
@@ -34,14 +35,11 @@ impl Place {
     /// A file of the store as it is named from the working folder; in full where nothing is in common.
     pub(crate) fn shown(&self, path: &str) -> PathBuf {
         let full = self.root.join(path);
-        let is_name = |component: &Component<'_>| matches!(component, Component::Normal(_));
-        let common = self.here.components().zip(full.components()).take_while(|(one, other)| one == other);
-        let common: Vec<_> = common.map(|(component, _)| component).collect();
-        if !common.iter().any(is_name) && self.here.components().any(|component| is_name(&component)) {
-            return full;
+        match self.here.parent() {
+            // Seen from the root of the file system there is nothing to go up from.
+            None => full.strip_prefix(&self.here).unwrap_or(&full).to_owned(),
+            Some(_) => way(&self.here, &full).unwrap_or(full),
         }
-        let up = self.here.components().skip(common.len()).map(|_| Component::ParentDir);
-        up.chain(full.components().skip(common.len())).collect()
     }
 
     /// What a typed path may mean, as the store names it, the likeliest first: from the working folder, from the
@@ -59,21 +57,6 @@ impl Place {
         }
         meanings
     }
-}
-
-/// The path with its `.` and `..` worked out, by name alone.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod search;
 mod snippet;
 mod source;
 mod text;
+mod ways;
 mod words;
 
 pub use embed::{Embedder, EmbedderSpec, NodeText};
@@ -31,4 +32,5 @@ pub use search::{SearchOptions, node_at, qualified_name, search_like, search_tex
 pub use snippet::{Snippet, SnippetLine, printable, snippet};
 pub use source::{Source, files, source};
 pub use text::Texts;
+pub use ways::{normal, way};
 pub use words::terms;

@@ -3,9 +3,11 @@
 //! The store's property [`PROPERTY`] says it: relative to the store's own folder where both have a folder in
 //! common, so that both can move together, else absolute.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use codegraph_vector::{Error, ErrorKind, Filter, PersistentVectorStore, Result};
+
+use crate::ways::{normal, way};
 
 const PROPERTY: &str = "index.root";
 
@@ -75,28 +77,11 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// How to get from `store` to `root`; `root` itself if they have nothing but the file system in common.
 fn recordable(store: &Path, root: &Path) -> PathBuf {
-    let common = store.components().zip(root.components()).take_while(|(one, other)| one == other).count();
-    if !store.components().take(common).any(|component| matches!(component, Component::Normal(_))) {
-        return root.to_owned();
+    match way(store, root) {
+        Some(way) if way.as_os_str().is_empty() => PathBuf::from("."),
+        Some(way) => way,
+        None => root.to_owned(),
     }
-    let up = store.components().skip(common).map(|_| Component::ParentDir);
-    let way: PathBuf = up.chain(root.components().skip(common)).collect();
-    if way.as_os_str().is_empty() { PathBuf::from(".") } else { way }
-}
-
-/// The path with its `.` and `..` worked out, by name alone.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
 }
 
 #[cfg(test)]
