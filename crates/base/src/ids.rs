@@ -57,6 +57,11 @@ impl SeqNo {
     pub const MAX: SeqNo = SeqNo(u64::MAX);
 }
 
+impl Epoch {
+    /// The one that none can follow. Reached by damage or forgery only: a store is not recovered so often.
+    pub const LAST: Epoch = Epoch(u32::MAX);
+}
+
 impl Lsn {
     /// The position `bytes` further on.
     #[must_use]

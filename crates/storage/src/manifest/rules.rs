@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use codegraph_vector_base::limits::{MAX_DIMENSION, MAX_SEGMENT_ROWS};
-use codegraph_vector_base::{Error, Generation, Lsn, Result, SegmentId};
+use codegraph_vector_base::{Error, Generation, Lsn, Result, SegmentId, SeqNo};
 
 use super::{Manifest, SegmentRef, StoreSchema};
 
@@ -24,6 +24,7 @@ pub fn check(manifest: &Manifest) -> Result<()> {
     let m = manifest;
     ensure(m.generation.0 > 0 && m.generation.0 < u64::MAX, "generations run from 1")?;
     ensure(m.next_segment_id.0 < u64::MAX, "segment ids have run out")?;
+    ensure(m.proven_seqno < SeqNo::MAX, "SeqNos have run out")?;
     let dimension = usize::try_from(m.schema.dimension).unwrap_or(usize::MAX);
     ensure((1..=MAX_DIMENSION).contains(&dimension), "the dimension is out of range")?;
     ensure(m.checkpoint.lsn <= m.proven_lsn, "the checkpoint is beyond the proven end of the log")?;

@@ -36,6 +36,7 @@ fn the_sample_is_sound_and_each_rule_bites() {
     breaks("generations", |m| m.generation = Generation(0));
     breaks("generations", |m| m.generation = Generation(u64::MAX));
     breaks("run out", |m| m.next_segment_id = SegmentId(u64::MAX));
+    breaks("SeqNos have run out", |m| m.proven_seqno = SeqNo::MAX);
     breaks("dimension", |m| m.schema.dimension = 0);
     breaks("dimension", |m| m.schema.dimension = MAX_DIMENSION as u32 + 1);
     breaks("proven end of the log", |m| m.checkpoint.lsn = Lsn(8193));

@@ -41,7 +41,12 @@ pub fn resume(vfs: Arc<dyn Vfs>, folder: &Path, scanned: Scan, how: Continuation
         return Appender::resume(vfs, folder.to_owned(), current, end, end, how.max_file_bytes);
     }
     let old = last.header.seal;
-    let seal = Seal { store: old.store, epoch: old.epoch.max(how.epoch).next() };
+    let epoch = old.epoch.max(how.epoch);
+    if epoch == Epoch::LAST {
+        let message = "this log names an epoch that no log reaches, and no later one could follow";
+        return Err(Error::corrupt(wal_path(folder, last.header.first_lsn), 12, message));
+    }
+    let seal = Seal { store: old.store, epoch: epoch.next() };
     // The last file may be one that a killed process had just named: a file behind it must not be
     // durable before it is.
     vfs.sync_dir(folder)?;
