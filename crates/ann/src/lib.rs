@@ -1,4 +1,4 @@
-//! Vector arithmetic of CodeGraph Vector: metrics, SIMD kernels, top-k and the exact scan.
+//! Vector arithmetic of CodeGraph Vector: metrics, SIMD kernels, top-k, the exact scan, and codecs.
 //!
 //! Pure CPU. Nothing here reads a file, a clock or a random number; data comes in as slices.
 //! What always holds:
@@ -24,6 +24,7 @@
 //! assert_eq!(keys, [1, 2]);
 //! ```
 
+pub mod codec;
 mod kernels;
 mod metric;
 mod numeric;

@@ -17,6 +17,7 @@
 compile_error!("the files of a store are little-endian and used in place");
 
 mod cache;
+mod compression;
 mod deaths;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -43,6 +44,8 @@ pub use codegraph_vector_base::{
 pub use codegraph_vector_storage::BadBlock;
 pub use codegraph_vector_storage::wal::{Cut, LogStatistics};
 
+pub use codegraph_vector_ann::codec::{CodecReport, CodecSpec, Scope};
+pub use compression::{Compression, Keep};
 pub use filter::Filter;
 pub use job::Job;
 pub use node::{

@@ -8,6 +8,8 @@ use codegraph_vector_base::vfs::{RealVfs, Vfs};
 use codegraph_vector_base::{Clock, Error, Random, Result, SystemClock, SystemRandom};
 pub use codegraph_vector_storage::EmbedderId;
 
+use crate::compression::Compression;
+
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -66,6 +68,8 @@ pub struct Settings {
     pub background: bool,
     /// Caches.
     pub cache: CacheConfig,
+    /// How vectors in segments are compressed, if they are.
+    pub compression: Option<Compression>,
 }
 
 impl Default for Settings {
@@ -80,6 +84,7 @@ impl Default for Settings {
             merge_dead_percent: 30,
             background: true,
             cache: CacheConfig::default(),
+            compression: None,
         }
     }
 }
@@ -128,6 +133,7 @@ impl Settings {
             ("cache.budget_bytes", self.cache.budget_bytes.to_string()),
             ("cache.policy", policy.to_owned()),
             ("cache.max_open_files", self.cache.max_open_files.to_string()),
+            ("compression", self.compression.as_ref().map_or("none".to_owned(), Compression::to_string)),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -153,6 +159,8 @@ impl Settings {
                 "cache.policy" if value == "tiny_lfu" => self.cache.policy = EvictionPolicy::TinyLfu,
                 "cache.policy" => return Err(bad()),
                 "cache.max_open_files" => self.cache.max_open_files = number()?,
+                "compression" if value == "none" => self.compression = None,
+                "compression" => self.compression = Some(value.parse().map_err(|_| bad())?),
                 _ => {}
             }
         }
@@ -259,6 +267,7 @@ mod tests {
             durability: Durability::Interval(20),
             background: false,
             cache: CacheConfig { policy: EvictionPolicy::Lru, ..CacheConfig::default() },
+            compression: Some("transform:bytes=48;keep=f16".parse().unwrap()),
             ..Settings::default()
         };
         assert_eq!(Settings::default().with_pairs(&settings.to_pairs()).unwrap(), settings);

@@ -1,0 +1,101 @@
+//! Queries that are sums of table look-ups, one a nibble: what most codecs come down to.
+//!
+//! `dot(code) = offset + scale(code) × Σ tables[j][nibble j of the code]`; nibble 2i is the low half of byte i, nibble
+//! 2i + 1 its high half, over head and tail; the scale is read from the side bytes.
+//!
+//! Four components of one bit, two of two bits, a sub-quantiser of 16 centroids, or half of a component's 8 bits: each
+//! is a nibble with a table of 16 numbers, made for the query. So one scan serves them all.
+
+use super::packed::CodeLayout;
+
+/// The scale of a code: `least + step × number`, the number being the code's side bytes, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// The scale of number 0.
+    pub least: f32,
+    /// What one more adds.
+    pub step: f32,
+}
+
+/// Tables made for one query.
+#[derive(Clone, Debug)]
+pub struct NibbleTables {
+    /// How codes are divided. The side has at most 2 bytes; without one the scale is 1.
+    pub layout: CodeLayout,
+    /// One a nibble, those of the head first: `2 × (layout.head + layout.tail)`.
+    pub tables: Vec<[f32; 16]>,
+    /// Mean and variance, over the vectors seen in training, of what each nibble contributes.
+    pub moments: Vec<(f32, f32)>,
+    /// Added to every product.
+    pub offset: f32,
+    /// What the side bytes say.
+    pub scale: Scale,
+}
+
+impl NibbleTables {
+    /// Tables for a query, where nibble *j* was value *v* in a share `shares[j][v]` of the vectors seen in training.
+    ///
+    /// # Panics
+    /// If there are not as many tables and shares as nibbles.
+    #[must_use]
+    pub fn new(
+        layout: CodeLayout,
+        tables: Vec<[f32; 16]>,
+        shares: &[[f32; 16]],
+        offset: f32,
+        scale: Scale,
+    ) -> Self {
+        assert!(
+            tables.len() == 2 * (layout.head + layout.tail)
+                && shares.len() == tables.len()
+                && layout.side <= 2
+        );
+        let moments = tables.iter().zip(shares).map(|(table, shares)| {
+            let mean: f32 = table.iter().zip(shares).map(|(x, p)| x * p).sum();
+            let variance: f32 = table.iter().zip(shares).map(|(x, p)| (x - mean) * (x - mean) * p).sum();
+            (mean, variance)
+        });
+        let moments = moments.collect();
+        Self { layout, tables, moments, offset, scale }
+    }
+
+    /// The scale of a code whose side bytes are these.
+    #[must_use]
+    pub fn scale_of(&self, side: &[u8]) -> f32 {
+        match *side {
+            [] => 1.0,
+            [low] => self.scale.least + self.scale.step * f32::from(low),
+            [low, high, ..] => {
+                self.scale.least + self.scale.step * f32::from(u16::from_le_bytes([low, high]))
+            }
+        }
+    }
+
+    /// About the product of the query and the vector that was encoded.
+    ///
+    /// # Panics
+    /// If `code` has not the length of a code.
+    #[must_use]
+    pub fn dot(&self, code: &[u8]) -> f32 {
+        let (nibbles, side) = code.split_at(self.layout.head + self.layout.tail);
+        assert_eq!(side.len(), self.layout.side, "bytes of a code");
+        self.offset + self.scale_of(side) * sum(&self.tables, nibbles)
+    }
+}
+
+/// The sum of what the nibbles of `bytes` are looked up as, one pair of tables a byte.
+pub(crate) fn sum(tables: &[[f32; 16]], bytes: &[u8]) -> f32 {
+    let (mut low, mut high) = (0.0, 0.0);
+    for (pair, byte) in tables.chunks_exact(2).zip(bytes) {
+        low += pair[0][usize::from(byte & 15)];
+        high += pair[1][usize::from(byte >> 4)];
+    }
+    low + high
+}
+
+/// Bytes of a code of `nibble_bytes` that every scan looks at: the most telling ones, as many as one bit a dimension takes.
+#[must_use]
+pub(crate) fn head_bytes(nibble_bytes: usize, dim: usize) -> usize {
+    const LEAST: usize = 16;
+    nibble_bytes.min(dim.div_ceil(8).max(LEAST))
+}
