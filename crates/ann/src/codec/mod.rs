@@ -12,9 +12,11 @@
 //! variant of [`CodecSpec`], and a line each in [`train`] and [`read`].
 
 mod error;
+mod estimate;
 mod nibbles;
 mod packed;
 mod report;
+mod scan;
 mod spec;
 mod train;
 
@@ -22,6 +24,7 @@ pub use error::CodecError;
 pub use nibbles::{NibbleTables, Scale};
 pub use packed::{BLOCK_ROWS, CodeLayout, PackedCodes};
 pub use report::CodecReport;
+pub use scan::{CodeScan, CodedRows};
 pub use spec::{CodecSpec, Scope};
 pub use train::TrainControl;
 

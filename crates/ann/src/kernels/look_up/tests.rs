@@ -54,7 +54,9 @@ fn lanes_and_rows_are_each_others_inverse() {
 #[test]
 fn the_greatest_sums_do_not_overflow() {
     // 257 groups of 255 make 65,535; all of a group may come from one table, or from all four.
-    for (columns, group) in [(514, [255, 0, 0, 0]), (514, [64, 64, 64, 63]), (513, [0, 0, 255, 0]), (1, [9, 246, 0, 0])] {
+    for (columns, group) in
+        [(514, [255, 0, 0, 0]), (514, [64, 64, 64, 63]), (513, [0, 0, 255, 0]), (1, [9, 246, 0, 0])]
+    {
         let shape = Shape { columns, block_bytes: columns * ROWS };
         let tables: Vec<[u8; 16]> = (0..2 * columns).map(|at| [group[at % GROUP_TABLES]; 16]).collect();
         let blocks: Vec<u8> = (0..3 * shape.block_bytes).map(|at| (at * 37 % 251) as u8).collect();

@@ -67,9 +67,8 @@ pub(super) unsafe fn scan<L: Bytes, const Q: usize>(shape: Shape, blocks: &[u8],
         unsafe {
             let mut rows = [blocks.as_ptr(); TILE];
             for (at, place) in places.into_iter().enumerate() {
-                rows[at] = blocks
-                    .as_ptr()
-                    .add(place / per_block * shape.block_bytes + place % per_block * L::BYTES);
+                rows[at] =
+                    blocks.as_ptr().add(place / per_block * shape.block_bytes + place % per_block * L::BYTES);
             }
             let mut tables = [std::ptr::null(); Q];
             for (at, look) in looks.iter().enumerate() {
