@@ -15,6 +15,7 @@
 #[path = "conformance_tests.rs"]
 mod conformance;
 mod error;
+mod estimate;
 mod kmeans;
 mod linear;
 mod measure;
@@ -25,6 +26,7 @@ mod product;
 mod random;
 mod report;
 mod scalar;
+mod scan;
 mod spec;
 mod train;
 mod wire;
@@ -34,6 +36,7 @@ pub use measure::Measure;
 pub use nibbles::{NibbleTables, Scale};
 pub use packed::{BLOCK_ROWS, CodeLayout, PackedCodes};
 pub use report::CodecReport;
+pub use scan::{CodeScan, CodedRows};
 pub use spec::{CodecSpec, Scope};
 pub use train::TrainControl;
 
