@@ -11,6 +11,9 @@
 //! metrics are computed from it and the estimated product. What a new codec needs is one file with the trait in it, a
 //! variant of [`CodecSpec`], and a line each in [`train`] and [`read`].
 
+#[cfg(test)]
+#[path = "conformance_tests.rs"]
+mod conformance;
 mod error;
 mod kmeans;
 mod linear;
@@ -20,6 +23,7 @@ mod points;
 mod product;
 mod random;
 mod report;
+mod scalar;
 mod spec;
 mod train;
 mod wire;
@@ -113,10 +117,9 @@ pub fn train(
         return Err(CodecError::Sample("there is nothing to train on".to_owned()));
     }
     match *spec {
+        CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
         CodecSpec::Product { m, nbits, rotate } => product::train(m, nbits, rotate, dim, sample, control),
-        CodecSpec::Scalar { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
-            Err(CodecError::Spec("not yet".to_owned()))
-        }
+        CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => Err(CodecError::Spec("not yet".to_owned())),
     }
 }
 
@@ -127,9 +130,19 @@ pub fn train(
 pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
     let (spec, dim, rest) = spec::read_head(bytes)?;
     match spec {
+        CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
         CodecSpec::Product { m, nbits, rotate } => product::read(m, nbits, rotate, dim, rest),
-        CodecSpec::Scalar { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
+        CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
             Err(CodecError::Malformed(format!("{spec} not yet")))
         }
     }
+}
+
+/// Asserts that there are as many vectors as codes.
+fn check_lengths(codec: &dyn Codec, vectors: &[f32], codes: &[u8]) {
+    let rows = vectors.len() / codec.dim();
+    assert!(
+        rows * codec.dim() == vectors.len() && rows * codec.bytes_per_vector() == codes.len(),
+        "not as many vectors as codes"
+    );
 }
