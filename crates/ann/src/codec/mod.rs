@@ -144,9 +144,7 @@ pub fn train(
     match *spec {
         CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
         CodecSpec::Product { m, nbits, rotate } => product::train(m, nbits, rotate, dim, sample, control),
-        CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
-            Err(CodecError::Spec("not yet".to_owned()))
-        }
+        CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => Err(CodecError::Spec("not yet".to_owned())),
     }
 }
 
