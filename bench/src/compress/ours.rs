@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use codegraph_vector_ann::codec::{
-    self, Codec, CodecReport, CodecSpec, Input, Scope, TrainControl, directions,
+    self, CodeScan, Codec, CodecReport, CodecSpec, CodedRows, Input, PackedCodes, Scope, TrainControl,
+    directions,
 };
 use codegraph_vector_ann::{ExactScan, Metric, TopK, norm};
 use half::f16;
@@ -106,7 +107,10 @@ pub(super) fn measure(spec: &CodecSpec, data: &Data, effort: &Effort) -> Outcome
     }
     let encode_s = start.elapsed().as_secs_f64();
 
-    let scan = Scan { codec: &*codec, codes };
+    let packed = codec.layout().pack(&codes);
+    drop(codes);
+    let codes = PackedCodes::new(codec.layout(), data.rows(), &packed).ok_or("not as long as codes are")?;
+    let scan = Scan { codec: &*codec, rows: CodedRows { codes, norms: &[] } };
     let found = scan.search(&data.queries.values, NEIGHBOURS);
     let candidates = scan.search(&data.queries.values, CodecReport::RERANK);
     let reranked: Vec<Vec<u32>> =
@@ -121,7 +125,7 @@ pub(super) fn measure(spec: &CodecSpec, data: &Data, effort: &Effort) -> Outcome
         ours: true,
         version: String::new(),
         code_bytes: codec.bytes_per_vector() as f64,
-        bytes: (scan.codes.len() + codec.write().len()) as f64,
+        bytes: (packed.len() + codec.write().len()) as f64,
         recall: recall(&found, &data.truth),
         reranked: Some(recall(&reranked, &data.truth)),
         scan_qps: qps,
@@ -131,24 +135,20 @@ pub(super) fn measure(spec: &CodecSpec, data: &Data, effort: &Effort) -> Outcome
     })
 }
 
-/// Codes of all rows, in memory.
+/// Codes of all rows, packed, in memory.
 struct Scan<'a> {
     codec: &'a dyn Codec,
-    codes: Vec<u8>,
+    rows: CodedRows<'a>,
 }
 
 impl Scan<'_> {
     /// The rows nearest to each query, best first.
     fn search(&self, queries: &[f32], k: usize) -> Vec<Vec<u32>> {
-        let search = |query: &[f32]| {
-            let query = self.codec.prepare_query(query);
-            let mut top = TopK::new(k);
-            for (code, row) in self.codes.chunks_exact(self.codec.bytes_per_vector()).zip(0_u32..) {
-                top.push(query.dot(code), row);
-            }
-            top.into_sorted().iter().map(|hit| hit.key).collect()
-        };
-        queries.chunks_exact(self.codec.dim()).map(search).collect()
+        let prepare = |query| CodeScan::new(Metric::Cosine, query, self.codec);
+        let scans: Vec<CodeScan<'_>> = queries.chunks_exact(self.codec.dim()).map(prepare).collect();
+        let mut tops = vec![TopK::new(k); scans.len()];
+        CodeScan::scan_batch(&scans, self.rows, |_, row| Some(row), &mut tops);
+        tops.into_iter().map(|top| top.into_sorted().iter().map(|hit| hit.key).collect()).collect()
     }
 }
 
