@@ -12,11 +12,14 @@
 //! variant of [`CodecSpec`], and a line each in [`train`] and [`read`].
 
 mod error;
+mod linear;
 mod nibbles;
 mod packed;
 mod report;
 mod spec;
 mod train;
+mod transform;
+mod wire;
 
 pub use error::CodecError;
 pub use nibbles::{NibbleTables, Scale};
@@ -106,12 +109,11 @@ pub fn train(
     if sample.is_empty() {
         return Err(CodecError::Sample("there is nothing to train on".to_owned()));
     }
-    let _ = control;
     match *spec {
-        CodecSpec::Scalar { .. }
-        | CodecSpec::Product { .. }
-        | CodecSpec::Binary { .. }
-        | CodecSpec::Transform { .. } => Err(CodecError::Spec("not yet".to_owned())),
+        CodecSpec::Transform { bytes } => transform::train(bytes, dim, sample, control),
+        CodecSpec::Scalar { .. } | CodecSpec::Product { .. } | CodecSpec::Binary { .. } => {
+            Err(CodecError::Spec("not yet".to_owned()))
+        }
     }
 }
 
@@ -120,6 +122,9 @@ pub fn train(
 /// # Errors
 /// [`CodecError::Malformed`] for what no codec wrote.
 pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
-    let (spec, _dim, _rest) = spec::read_head(bytes)?;
-    Err(CodecError::Malformed(format!("{spec} not yet")))
+    let (spec, dim, rest) = spec::read_head(bytes)?;
+    match spec {
+        CodecSpec::Transform { bytes } => transform::read(bytes, dim, rest),
+        _ => Err(CodecError::Malformed(format!("{spec} not yet"))),
+    }
 }
