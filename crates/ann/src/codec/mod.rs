@@ -16,12 +16,18 @@ mod binary;
 #[path = "conformance_tests.rs"]
 mod conformance;
 mod error;
+mod estimate;
+mod kmeans;
+mod linear;
 mod measure;
 mod nibbles;
 mod packed;
+mod points;
+mod product;
 mod random;
 mod report;
 mod scalar;
+mod scan;
 mod spec;
 mod train;
 mod wire;
@@ -31,6 +37,7 @@ pub use measure::Measure;
 pub use nibbles::{NibbleTables, Scale};
 pub use packed::{BLOCK_ROWS, CodeLayout, PackedCodes};
 pub use report::CodecReport;
+pub use scan::{CodeScan, CodedRows};
 pub use spec::{CodecSpec, Scope};
 pub use train::TrainControl;
 
@@ -146,9 +153,8 @@ pub fn train(
     match *spec {
         CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
         CodecSpec::Binary { .. } => binary::train(spec, dim, sample, control),
-        CodecSpec::Product { .. } | CodecSpec::Transform { .. } => {
-            Err(CodecError::Spec("not yet".to_owned()))
-        }
+        CodecSpec::Product { m, nbits, rotate } => product::train(m, nbits, rotate, dim, sample, control),
+        CodecSpec::Transform { .. } => Err(CodecError::Spec("not yet".to_owned())),
     }
 }
 
@@ -161,9 +167,8 @@ pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
     match spec {
         CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
         CodecSpec::Binary { .. } => binary::read(&spec, dim, rest),
-        CodecSpec::Product { .. } | CodecSpec::Transform { .. } => {
-            Err(CodecError::Malformed(format!("{spec} not yet")))
-        }
+        CodecSpec::Product { m, nbits, rotate } => product::read(m, nbits, rotate, dim, rest),
+        CodecSpec::Transform { .. } => Err(CodecError::Malformed(format!("{spec} not yet"))),
     }
 }
 
