@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::vfs::VfsLock;
 use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
@@ -17,6 +17,7 @@ use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
 use crate::cache::Caches;
+use crate::compression::TrainedCodec;
 use crate::options::{Environment, Settings, Switches};
 use crate::row_locks::RowLocks;
 use crate::segment::Segment;
@@ -32,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) dimension: usize,
     pub(crate) metric: Metric,
     pub(crate) settings: ArcSwap<Settings>,
+    /// What new codes are made by: none before there are enough rows to train on.
+    pub(crate) codec: ArcSwapOption<TrainedCodec>,
     /// Bytes at which a memtable is flushed even if the settings allow more.
     pub(crate) memtable_limit: AtomicU64,
     pub(crate) switches: Switches,

@@ -9,6 +9,7 @@ mod close;
 mod commit;
 mod configure;
 pub(crate) mod core;
+mod encoding;
 mod flush;
 mod install;
 mod maintenance;
