@@ -12,6 +12,7 @@
 //! variant of [`CodecSpec`], and a line each in [`train`] and [`read`].
 
 mod error;
+mod measure;
 mod nibbles;
 mod packed;
 mod report;
@@ -19,6 +20,7 @@ mod spec;
 mod train;
 
 pub use error::CodecError;
+pub use measure::Measure;
 pub use nibbles::{NibbleTables, Scale};
 pub use packed::{BLOCK_ROWS, CodeLayout, PackedCodes};
 pub use report::CodecReport;
@@ -35,6 +37,26 @@ pub enum Input {
     Direction,
     /// As they are: for codecs that keep every number to nearly all its bits.
     AsGiven,
+}
+
+/// Writes vectors, row-major, divided by their norms (finite, as [`norm`](crate::norm()) gives them); one of norm 0 as
+/// it is.
+///
+/// # Panics
+/// If there is not one norm for each vector, or `out` has not the length of the vectors.
+pub fn directions(vectors: &[f32], norms: &[f32], out: &mut [f32]) {
+    assert_eq!(vectors.len(), out.len(), "room for the vectors");
+    if norms.is_empty() {
+        return assert!(vectors.is_empty(), "one norm a vector");
+    }
+    let dim = vectors.len() / norms.len();
+    assert!(dim > 0 && dim * norms.len() == vectors.len(), "one norm a vector");
+    for ((vector, norm), out) in vectors.chunks_exact(dim).zip(norms).zip(out.chunks_exact_mut(dim)) {
+        let divisor = if *norm == 0.0 { 1.0 } else { *norm };
+        for (out, x) in out.iter_mut().zip(vector) {
+            *out = x / divisor;
+        }
+    }
 }
 
 /// A trained codec.
