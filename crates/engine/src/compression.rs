@@ -3,6 +3,7 @@
 //! What always holds: a codebook's id is a hash of its bytes, so two segments with the same id hold the same codec;
 //! codes are never re-encoded, only copied with their codebook or made from vectors.
 
+mod auto;
 mod queries;
 mod request;
 mod statistics;
@@ -15,6 +16,7 @@ use codegraph_vector_ann::codec::{self, Codec, CodecReport, CodecSpec};
 use codegraph_vector_base::{Error, Result};
 use xxhash_rust::xxh3::xxh3_128;
 
+pub(crate) use auto::candidates;
 pub(crate) use queries::QueryReservoir;
 pub use request::{Candidate, CompressProgress, CompressReport, CompressRequest, Target};
 pub use statistics::CompressionStatistics;

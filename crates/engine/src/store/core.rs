@@ -16,6 +16,7 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
 use crate::options::{Environment, Settings, Switches};
@@ -82,8 +83,7 @@ pub(crate) struct Writer {
     pub(crate) flush_job: Background,
     pub(crate) merge_job: Background,
     pub(crate) compress_job: Background,
-    /// One codec is trained at a time.
-    pub(crate) training: Mutex<()>,
+    pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
 }
 
@@ -145,6 +145,12 @@ impl Core {
             let message = "this store was opened read-only; open it for writing to change it";
             Error::new(ErrorKind::ReadOnly, message).at(self.layout.root())
         })
+    }
+
+    /// Whether the store was closed, is being closed, or takes no more writes.
+    pub(crate) fn is_closing(&self) -> bool {
+        let stopped = |writer: &Writer| writer.log.failure().is_some();
+        self.closed.load(Ordering::Acquire) || self.writer.as_ref().is_none_or(stopped)
     }
 
     /// Refuses work on a closed store.
