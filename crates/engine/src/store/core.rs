@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::vfs::VfsLock;
 use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
@@ -18,7 +18,7 @@ use super::maintenance::Background;
 use super::open::RecoveryReport;
 use super::train::Training;
 use crate::cache::Caches;
-use crate::compression::QueryReservoir;
+use crate::compression::{QueryReservoir, TrainedCodec};
 use crate::options::{Environment, Settings, Switches};
 use crate::row_locks::RowLocks;
 use crate::segment::Segment;
@@ -34,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) dimension: usize,
     pub(crate) metric: Metric,
     pub(crate) settings: ArcSwap<Settings>,
+    /// What new codes are made by: none before there are enough rows to train on.
+    pub(crate) codec: ArcSwapOption<TrainedCodec>,
     /// Bytes at which a memtable is flushed even if the settings allow more.
     pub(crate) memtable_limit: AtomicU64,
     pub(crate) switches: Switches,

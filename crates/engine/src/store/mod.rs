@@ -11,6 +11,7 @@ mod compress;
 mod compression_stats;
 mod configure;
 pub(crate) mod core;
+mod encoding;
 mod flush;
 mod install;
 mod maintenance;

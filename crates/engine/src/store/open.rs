@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::frame::{Check, Seal};
 use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsLock};
@@ -405,6 +405,7 @@ pub(super) fn assemble(
         metric: metric_of(manifest.schema.metric)?,
         caches: ArcSwap::from_pointee(caches),
         settings: ArcSwap::from_pointee(settings),
+        codec: ArcSwapOption::empty(),
         memtable_limit: AtomicU64::new(u64::MAX),
         switches: options.switches(),
         version: ArcSwap::from_pointee(version),

@@ -78,7 +78,7 @@ impl Draw {
         mut read: impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<()> {
         for place in places {
-            read(self.version.segments[place.segment as usize].checked_vector(place.row)?)?;
+            read(&self.version.segments[place.segment as usize].vector(place.row)?)?;
         }
         Ok(())
     }
