@@ -11,13 +11,18 @@
 //! metrics are computed from it and the estimated product. What a new codec needs is one file with the trait in it, a
 //! variant of [`CodecSpec`], and a line each in [`train`] and [`read`].
 
+#[cfg(test)]
+#[path = "conformance_tests.rs"]
+mod conformance;
 mod error;
 mod measure;
 mod nibbles;
 mod packed;
 mod report;
+mod scalar;
 mod spec;
 mod train;
+mod wire;
 
 pub use error::CodecError;
 pub use measure::Measure;
@@ -128,12 +133,11 @@ pub fn train(
     if sample.is_empty() {
         return Err(CodecError::Sample("there is nothing to train on".to_owned()));
     }
-    let _ = control;
     match *spec {
-        CodecSpec::Scalar { .. }
-        | CodecSpec::Product { .. }
-        | CodecSpec::Binary { .. }
-        | CodecSpec::Transform { .. } => Err(CodecError::Spec("not yet".to_owned())),
+        CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
+        CodecSpec::Product { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
+            Err(CodecError::Spec("not yet".to_owned()))
+        }
     }
 }
 
@@ -142,6 +146,20 @@ pub fn train(
 /// # Errors
 /// [`CodecError::Malformed`] for what no codec wrote.
 pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
-    let (spec, _dim, _rest) = spec::read_head(bytes)?;
-    Err(CodecError::Malformed(format!("{spec} not yet")))
+    let (spec, dim, rest) = spec::read_head(bytes)?;
+    match spec {
+        CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
+        CodecSpec::Product { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
+            Err(CodecError::Malformed(format!("{spec} not yet")))
+        }
+    }
+}
+
+/// Asserts that there are as many vectors as codes.
+fn check_lengths(codec: &dyn Codec, vectors: &[f32], codes: &[u8]) {
+    let rows = vectors.len() / codec.dim();
+    assert!(
+        rows * codec.dim() == vectors.len() && rows * codec.bytes_per_vector() == codes.len(),
+        "not as many vectors as codes"
+    );
 }
