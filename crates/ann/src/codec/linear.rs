@@ -12,6 +12,9 @@ fn view(data: &[f32], rows: usize, columns: usize) -> DMatrixView<'_, f32, Dyn, 
     DMatrixView::from_slice_with_strides(data, rows, columns, columns, 1)
 }
 
+/// nalgebra multiplies smaller matrices in another way, which rounds in another way and reads beyond strided views.
+const LEAST: usize = 8;
+
 /// Rows that are worked on at once: they and what becomes of them fit a cache.
 pub(super) const BLOCK: usize = 128;
 
@@ -68,19 +71,33 @@ pub(super) fn covariance(rows: &[f32], mean: &[f32], threads: usize) -> Vec<f64>
         let products = in_parallel(threads, pieces.len(), |at| {
             let mut centred = pieces[at].to_vec();
             subtract(&mut centred, mean);
-            // Both products are of the same matrix, whose rows are the columns of nalgebra's view.
+            if dim < LEAST {
+                return small_covariance(&centred, dim);
+            }
+            centred.resize(centred.len().max(LEAST * dim), 0.0);
+            // Both factors are views of the same matrix, whose rows are the columns of nalgebra's view.
             let columns = DMatrixView::from_slice(&centred, dim, centred.len() / dim);
             let mut product = DMatrix::zeros(dim, dim);
             product.gemm(1.0, &columns, &view(&centred, centred.len() / dim, dim), 0.0);
-            product
+            product.as_slice().to_vec()
         });
         for product in products {
-            sum.iter_mut().zip(product.as_slice()).for_each(|(sum, x)| *sum += f64::from(*x));
+            sum.iter_mut().zip(&product).for_each(|(sum, x)| *sum += f64::from(*x));
         }
     }
     let count = (rows.len() / dim).max(1) as f64;
     sum.iter_mut().for_each(|x| *x /= count);
     sum
+}
+
+fn small_covariance(centred: &[f32], dim: usize) -> Vec<f32> {
+    let mut product = vec![0.0; dim * dim];
+    for row in centred.chunks_exact(dim) {
+        for (sums, a) in product.chunks_exact_mut(dim).zip(row) {
+            sums.iter_mut().zip(row).for_each(|(sum, b)| *sum += a * b);
+        }
+    }
+    product
 }
 
 /// Subtracts `mean` from every row.
@@ -113,15 +130,12 @@ pub(super) fn eigen(matrix: &[f64], dim: usize) -> (Vec<f64>, Vec<f32>) {
 /// # Panics
 /// If the lengths do not fit.
 pub(super) fn products_by_column(rows: &[f32], matrix: &[f32], dim: usize, products: &mut [f32]) {
-    /// With fewer rows, columns or rows of the matrix nalgebra goes another way, which rounds in another way.
-    const LEAST: usize = 8;
     let (count, columns) = (rows.len() / dim, matrix.len() / dim);
     assert!(rows.len() == count * dim && products.len() == count * columns, "rows, matrix and products");
     if dim < LEAST || columns < LEAST {
-        // Nor may it go that way at all: it reads past the end of rows whose components lie side by side (0.35.0).
-        for (row, at) in rows.chunks_exact(dim).zip(0..) {
-            for (products, matrix) in products.chunks_exact_mut(count).zip(matrix.chunks_exact(dim)) {
-                products[at] = row.iter().zip(matrix).map(|(a, b)| a * b).sum();
+        for (products, axis) in products.chunks_exact_mut(count.max(1)).zip(matrix.chunks_exact(dim)) {
+            for (product, row) in products.iter_mut().zip(rows.chunks_exact(dim)) {
+                *product = row.iter().zip(axis).map(|(a, b)| a * b).sum();
             }
         }
         return;
@@ -147,16 +161,20 @@ pub(super) fn products_by_column(rows: &[f32], matrix: &[f32], dim: usize, produ
 /// # Panics
 /// If the lengths do not fit.
 pub(super) fn weighted_sums(weights: &[f32], matrix: &[f32], dim: usize, rows: &mut [f32]) {
-    /// As in [`products_by_column`].
-    const LEAST: usize = 8;
     let (count, columns) = (rows.len() / dim, matrix.len() / dim);
     assert!(rows.len() == count * dim && weights.len() == count * columns, "weights, matrix and rows");
-    if count == 0 {
+    if dim < LEAST || columns < LEAST {
+        rows.fill(0.0);
+        for (weights, axis) in weights.chunks_exact(count.max(1)).zip(matrix.chunks_exact(dim)) {
+            for (row, weight) in rows.chunks_exact_mut(dim).zip(weights) {
+                row.iter_mut().zip(axis).for_each(|(x, axis)| *x += weight * axis);
+            }
+        }
         return;
     }
     if count < LEAST {
         let mut more = Vec::with_capacity(LEAST * columns);
-        for weights in weights.chunks_exact(count) {
+        for weights in weights.chunks_exact(count.max(1)) {
             more.extend_from_slice(weights);
             more.resize(more.len() + LEAST - count, 0.0);
         }

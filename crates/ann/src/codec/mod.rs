@@ -11,10 +11,12 @@
 //! metrics are computed from it and the estimated product. What a new codec needs is one file with the trait in it, a
 //! variant of [`CodecSpec`], and a line each in [`train`] and [`read`].
 
+mod binary;
 #[cfg(test)]
 #[path = "conformance_tests.rs"]
 mod conformance;
 mod error;
+mod estimate;
 mod kmeans;
 mod linear;
 mod measure;
@@ -25,8 +27,10 @@ mod product;
 mod random;
 mod report;
 mod scalar;
+mod scan;
 mod spec;
 mod train;
+mod transform;
 mod wire;
 
 pub use error::CodecError;
@@ -34,6 +38,7 @@ pub use measure::Measure;
 pub use nibbles::{NibbleTables, Scale};
 pub use packed::{BLOCK_ROWS, CodeLayout, PackedCodes};
 pub use report::CodecReport;
+pub use scan::{CodeScan, CodedRows};
 pub use spec::{CodecSpec, Scope};
 pub use train::TrainControl;
 
@@ -112,6 +117,14 @@ pub trait CodeQuery: Send + Sync {
     /// About the product of the query and the vector that was encoded.
     fn dot(&self, code: &[u8]) -> f32;
 
+    /// What [`CodeQuery::dot`] may be off by, where the codec knows: for a vector that the codec was not fitted to, the
+    /// chance that it is off by more is about that of a normal number being beyond `deviations` standard deviations,
+    /// on either side.
+    fn error(&self, code: &[u8], deviations: f32) -> Option<f32> {
+        let _ = (code, deviations);
+        None
+    }
+
     /// Tables to look the nibbles of a code up in, where that is what [`CodeQuery::dot`] does.
     fn tables(&self) -> Option<&NibbleTables> {
         None
@@ -141,9 +154,8 @@ pub fn train(
     match *spec {
         CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
         CodecSpec::Product { m, nbits, rotate } => product::train(m, nbits, rotate, dim, sample, control),
-        CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
-            Err(CodecError::Spec("not yet".to_owned()))
-        }
+        CodecSpec::Binary { .. } => binary::train(spec, dim, sample, control),
+        CodecSpec::Transform { bytes } => transform::train(bytes, dim, sample, control),
     }
 }
 
@@ -156,9 +168,8 @@ pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
     match spec {
         CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
         CodecSpec::Product { m, nbits, rotate } => product::read(m, nbits, rotate, dim, rest),
-        CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
-            Err(CodecError::Malformed(format!("{spec} not yet")))
-        }
+        CodecSpec::Binary { .. } => binary::read(&spec, dim, rest),
+        CodecSpec::Transform { bytes } => transform::read(bytes, dim, rest),
     }
 }
 

@@ -18,6 +18,18 @@ pub struct Scale {
     pub step: f32,
 }
 
+impl Scale {
+    /// The scale of a code whose side bytes are these, at most 2; 1 if there are none.
+    #[must_use]
+    pub fn of(&self, side: &[u8]) -> f32 {
+        match *side {
+            [] => 1.0,
+            [low] => self.least + self.step * f32::from(low),
+            [low, high, ..] => self.least + self.step * f32::from(u16::from_le_bytes([low, high])),
+        }
+    }
+}
+
 /// Tables made for one query.
 #[derive(Clone, Debug)]
 pub struct NibbleTables {
@@ -63,13 +75,7 @@ impl NibbleTables {
     /// The scale of a code whose side bytes are these.
     #[must_use]
     pub fn scale_of(&self, side: &[u8]) -> f32 {
-        match *side {
-            [] => 1.0,
-            [low] => self.scale.least + self.scale.step * f32::from(low),
-            [low, high, ..] => {
-                self.scale.least + self.scale.step * f32::from(u16::from_le_bytes([low, high]))
-            }
-        }
+        self.scale.of(side)
     }
 
     /// About the product of the query and the vector that was encoded.
@@ -94,14 +100,20 @@ impl CodeQuery for NibbleTables {
     }
 }
 
-/// The sum of what the nibbles of `bytes` are looked up as, one pair of tables a byte.
-pub(crate) fn sum(tables: &[[f32; 16]], bytes: &[u8]) -> f32 {
-    let (mut low, mut high) = (0.0, 0.0);
-    for (pair, byte) in tables.chunks_exact(2).zip(bytes) {
-        low += pair[0][usize::from(byte & 15)];
-        high += pair[1][usize::from(byte >> 4)];
+/// The sum of what the nibbles of `bytes` are looked up as, one pair of tables a byte. Four sums side by side, as one
+/// addition would have to wait for the last.
+pub(crate) fn sum<'b>(tables: &[[f32; 16]], bytes: impl IntoIterator<Item = &'b u8>) -> f32 {
+    let mut sums = [0.0; 4];
+    let mut bytes = bytes.into_iter();
+    for quad in tables.chunks(4) {
+        for (pair, sums) in quad.chunks_exact(2).zip(sums.chunks_exact_mut(2)) {
+            let Some(byte) = bytes.next() else { break };
+            sums[0] += pair[0][usize::from(byte & 15)];
+            sums[1] += pair[1][usize::from(byte >> 4)];
+        }
     }
-    low + high
+    let [a, b, c, d] = sums;
+    (a + b) + (c + d)
 }
 
 /// Bytes of a code of `nibble_bytes` that every scan looks at: the most telling ones, as many as one bit a dimension takes.

@@ -21,7 +21,7 @@ use super::linear::{BLOCK, products_by_column, weighted_sums};
 use super::nibbles::head_bytes;
 use super::points::{half_norms, set};
 use super::wire::{Reader, malformed, put_f32s, put_u32s};
-use super::{CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, spec};
+use super::{CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, check_lengths, spec};
 use crate::kernels::{GROUP, Group, Kernels};
 
 /// No number of a sample or codebook is greater: so no sum of products of them overflows.
@@ -155,7 +155,7 @@ impl Codec for Product {
     fn encode(&self, vectors: &[f32], codes: &mut [u8]) {
         let Shape { dim, m, nbits, .. } = self.shape;
         let bytes = self.shape.code_bytes();
-        check_lengths(vectors, dim, codes, bytes);
+        check_lengths(self, vectors, codes);
         let mut numbers = vec![0; BLOCK * m];
         for (vectors, codes) in vectors.chunks(BLOCK * dim).zip(codes.chunks_mut(BLOCK * bytes)) {
             let rows = vectors.len() / dim;
@@ -169,7 +169,7 @@ impl Codec for Product {
     fn decode(&self, codes: &[u8], vectors: &mut [f32]) {
         let Shape { dim, m, nbits, .. } = self.shape;
         let (bytes, piece) = (self.shape.code_bytes(), self.shape.piece());
-        check_lengths(vectors, dim, codes, bytes);
+        check_lengths(self, vectors, codes);
         let mut weights = vec![0.0; if self.rotation.is_some() { BLOCK * m * piece } else { 0 }];
         for (codes, vectors) in codes.chunks(BLOCK * bytes).zip(vectors.chunks_mut(BLOCK * dim)) {
             let rows = vectors.len() / dim;
@@ -208,14 +208,6 @@ impl Codec for Product {
         put_f32s(&mut bytes, self.shares.as_flattened());
         bytes
     }
-}
-
-fn check_lengths(vectors: &[f32], dim: usize, codes: &[u8], bytes: usize) {
-    let rows = vectors.len() / dim;
-    assert!(
-        vectors.len() == rows * dim && codes.len() == rows * bytes,
-        "vectors and codes do not go together"
-    );
 }
 
 /// Packs numbers of `nbits`, the first in the lowest bits, and zeros up to the end of `code`.

@@ -21,13 +21,13 @@ pub(crate) struct GetArgs {
 struct Shown<'a> {
     node_id: Value,
     metadata: Value,
-    vector_metadata: ShownVector,
+    vector_metadata: ShownVector<'a>,
     /// Last, since it is long.
     vector: &'a [f32],
 }
 
 #[derive(Serialize)]
-struct ShownVector {
+struct ShownVector<'a> {
     seqno: u64,
     created_us: u64,
     updated_us: u64,
@@ -51,7 +51,7 @@ pub(crate) fn run(globals: &Globals, args: &GetArgs) -> Result<(), Failure> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(node: &'a CodeNode, kept: &VectorMetadata) -> Self {
+    fn of(node: &'a CodeNode, kept: &'a VectorMetadata) -> Self {
         let vector_metadata = ShownVector {
             seqno: kept.seqno.0,
             created_us: kept.created_us,

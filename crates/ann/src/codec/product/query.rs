@@ -12,19 +12,6 @@ struct Tables {
     code_bytes: usize,
 }
 
-/// A query whose tables are those of nibbles.
-struct Nibbles(NibbleTables);
-
-impl CodeQuery for Nibbles {
-    fn dot(&self, code: &[u8]) -> f32 {
-        self.0.dot(code)
-    }
-
-    fn tables(&self) -> Option<&NibbleTables> {
-        Some(&self.0)
-    }
-}
-
 impl CodeQuery for Tables {
     fn dot(&self, code: &[u8]) -> f32 {
         assert_eq!(code.len(), self.code_bytes, "bytes of a code");
@@ -75,5 +62,5 @@ pub(super) fn prepare<'a>(codec: &'a Product, query: &[f32]) -> Box<dyn CodeQuer
     tables.resize(codec.shares.len() * 16, 0.0);
     let scale = Scale { least: 1.0, step: 0.0 };
     let tables = tables.as_chunks().0.to_vec();
-    Box::new(Nibbles(NibbleTables::new(codec.layout(), tables, &codec.shares, 0.0, scale)))
+    Box::new(NibbleTables::new(codec.layout(), tables, &codec.shares, 0.0, scale))
 }

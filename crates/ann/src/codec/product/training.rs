@@ -32,7 +32,7 @@ pub(in crate::codec) fn train(
     control: &TrainControl<'_>,
 ) -> Result<Arc<dyn Codec>, CodecError> {
     let shape = Shape { dim, m, nbits, rotate };
-    if sample.iter().any(|x| !(x.abs() <= GREATEST)) {
+    if sample.iter().any(|x| x.is_nan() || x.abs() > GREATEST) {
         return Err(CodecError::Sample(
             "the sample has a component that is no part of a direction".to_owned(),
         ));
