@@ -30,6 +30,7 @@ mod scalar;
 mod scan;
 mod spec;
 mod train;
+mod transform;
 mod wire;
 
 pub use error::CodecError;
@@ -152,9 +153,9 @@ pub fn train(
     }
     match *spec {
         CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
-        CodecSpec::Binary { .. } => binary::train(spec, dim, sample, control),
         CodecSpec::Product { m, nbits, rotate } => product::train(m, nbits, rotate, dim, sample, control),
-        CodecSpec::Transform { .. } => Err(CodecError::Spec("not yet".to_owned())),
+        CodecSpec::Binary { .. } => binary::train(spec, dim, sample, control),
+        CodecSpec::Transform { bytes } => transform::train(bytes, dim, sample, control),
     }
 }
 
@@ -166,9 +167,9 @@ pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
     let (spec, dim, rest) = spec::read_head(bytes)?;
     match spec {
         CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
-        CodecSpec::Binary { .. } => binary::read(&spec, dim, rest),
         CodecSpec::Product { m, nbits, rotate } => product::read(m, nbits, rotate, dim, rest),
-        CodecSpec::Transform { .. } => Err(CodecError::Malformed(format!("{spec} not yet"))),
+        CodecSpec::Binary { .. } => binary::read(&spec, dim, rest),
+        CodecSpec::Transform { bytes } => transform::read(bytes, dim, rest),
     }
 }
 
