@@ -11,17 +11,27 @@
 //! metrics are computed from it and the estimated product. What a new codec needs is one file with the trait in it, a
 //! variant of [`CodecSpec`], and a line each in [`train`] and [`read`].
 
+#[cfg(test)]
+#[path = "conformance_tests.rs"]
+mod conformance;
 mod error;
+mod kmeans;
 mod linear;
+mod measure;
 mod nibbles;
 mod packed;
+mod points;
+mod product;
+mod random;
 mod report;
+mod scalar;
 mod spec;
 mod train;
 mod transform;
 mod wire;
 
 pub use error::CodecError;
+pub use measure::Measure;
 pub use nibbles::{NibbleTables, Scale};
 pub use packed::{BLOCK_ROWS, CodeLayout, PackedCodes};
 pub use report::CodecReport;
@@ -38,6 +48,26 @@ pub enum Input {
     Direction,
     /// As they are: for codecs that keep every number to nearly all its bits.
     AsGiven,
+}
+
+/// Writes vectors, row-major, divided by their norms (finite, as [`norm`](crate::norm()) gives them); one of norm 0 as
+/// it is.
+///
+/// # Panics
+/// If there is not one norm for each vector, or `out` has not the length of the vectors.
+pub fn directions(vectors: &[f32], norms: &[f32], out: &mut [f32]) {
+    assert_eq!(vectors.len(), out.len(), "room for the vectors");
+    if norms.is_empty() {
+        return assert!(vectors.is_empty(), "one norm a vector");
+    }
+    let dim = vectors.len() / norms.len();
+    assert!(dim > 0 && dim * norms.len() == vectors.len(), "one norm a vector");
+    for ((vector, norm), out) in vectors.chunks_exact(dim).zip(norms).zip(out.chunks_exact_mut(dim)) {
+        let divisor = if *norm == 0.0 { 1.0 } else { *norm };
+        for (out, x) in out.iter_mut().zip(vector) {
+            *out = x / divisor;
+        }
+    }
 }
 
 /// A trained codec.
@@ -110,10 +140,10 @@ pub fn train(
         return Err(CodecError::Sample("there is nothing to train on".to_owned()));
     }
     match *spec {
+        CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
+        CodecSpec::Product { m, nbits, rotate } => product::train(m, nbits, rotate, dim, sample, control),
         CodecSpec::Transform { bytes } => transform::train(bytes, dim, sample, control),
-        CodecSpec::Scalar { .. } | CodecSpec::Product { .. } | CodecSpec::Binary { .. } => {
-            Err(CodecError::Spec("not yet".to_owned()))
-        }
+        CodecSpec::Binary { .. } => Err(CodecError::Spec("not yet".to_owned())),
     }
 }
 
@@ -124,7 +154,18 @@ pub fn train(
 pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
     let (spec, dim, rest) = spec::read_head(bytes)?;
     match spec {
+        CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
+        CodecSpec::Product { m, nbits, rotate } => product::read(m, nbits, rotate, dim, rest),
         CodecSpec::Transform { bytes } => transform::read(bytes, dim, rest),
-        _ => Err(CodecError::Malformed(format!("{spec} not yet"))),
+        CodecSpec::Binary { .. } => Err(CodecError::Malformed(format!("{spec} not yet"))),
     }
+}
+
+/// Asserts that there are as many vectors as codes.
+fn check_lengths(codec: &dyn Codec, vectors: &[f32], codes: &[u8]) {
+    let rows = vectors.len() / codec.dim();
+    assert!(
+        rows * codec.dim() == vectors.len() && rows * codec.bytes_per_vector() == codes.len(),
+        "not as many vectors as codes"
+    );
 }

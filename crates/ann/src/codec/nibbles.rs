@@ -6,7 +6,8 @@
 //! Four components of one bit, two of two bits, a sub-quantiser of 16 centroids, or half of a component's 8 bits: each
 //! is a nibble with a table of 16 numbers, made for the query. So one scan serves them all.
 
-use super::{CodeLayout, CodeQuery};
+use super::CodeQuery;
+use super::packed::CodeLayout;
 
 /// The scale of a code: `least + step × number`, the number being the code's side bytes, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,7 +92,7 @@ impl NibbleTables {
 
 impl CodeQuery for NibbleTables {
     fn dot(&self, code: &[u8]) -> f32 {
-        NibbleTables::dot(self, code)
+        self.dot(code)
     }
 
     fn tables(&self) -> Option<&NibbleTables> {
