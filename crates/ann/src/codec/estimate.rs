@@ -16,7 +16,7 @@ use super::NibbleTables;
 ///
 /// The rows that matter are no random ones: they are among the best, and their tails lie above the mean as their
 /// heads do.
-pub(super) const SPREADS: f32 = 4.5;
+pub(super) const SPREADS: f32 = 9.0;
 
 /// Bytes of a tail that are looked up before it is asked again whether the rest is worth it.
 pub(super) const STEP_BYTES: usize = 16;
