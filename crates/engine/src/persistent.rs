@@ -193,7 +193,7 @@ impl PersistentVectorStore {
         Snapshot::open(&self.core)
     }
 
-    /// A node with its vector, bit for bit as it was given.
+    /// A node with its vector, bit for bit as it was given unless [`VectorMetadata::exact`] says otherwise.
     pub fn get(&self, id: NodeId) -> Result<Option<CodeNode>> {
         self.read(|snapshot| snapshot.get(id))
     }
