@@ -37,12 +37,25 @@ pub struct SearchRequest {
     pub with_metadata: bool,
     /// Whether matches carry their vector.
     pub with_vector: bool,
+    /// Whether every vector is looked at, codes or not; of rows that have nothing but a code, what it decodes to.
+    pub exact: bool,
+    /// Where rows have codes: how many of the nearest by codes are ranked anew by their vectors, at least
+    /// [`limit`](Self::limit); 100 unless said, or the limit if that is more.
+    pub rerank: Option<usize>,
 }
 
 impl SearchRequest {
     /// The `limit` nodes nearest to `vector`, with metadata.
     pub fn new(vector: impl Into<Vec<f32>>, limit: usize) -> Self {
-        Self { vector: vector.into(), limit, filter: None, with_metadata: true, with_vector: false }
+        Self {
+            vector: vector.into(),
+            limit,
+            filter: None,
+            with_metadata: true,
+            with_vector: false,
+            exact: false,
+            rerank: None,
+        }
     }
 
     /// The same among nodes that match `filter`.
@@ -50,6 +63,25 @@ impl SearchRequest {
     pub fn with_filter(mut self, filter: Filter) -> Self {
         self.filter = Some(filter);
         self
+    }
+
+    /// The same, looking at every vector or not; see [`SearchRequest::exact`].
+    #[must_use]
+    pub fn with_exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
+        self
+    }
+
+    /// The same with so many candidates; see [`SearchRequest::rerank`].
+    #[must_use]
+    pub fn with_rerank(mut self, rows: usize) -> Self {
+        self.rerank = Some(rows);
+        self
+    }
+
+    /// Rows by codes that are ranked anew.
+    fn candidates(&self) -> usize {
+        self.rerank.unwrap_or(CodecReport::RERANK).max(self.limit)
     }
 }
 
@@ -64,8 +96,11 @@ pub struct Match {
     pub seqno: SeqNo,
     /// Its metadata, if asked for.
     pub metadata: Option<NodeMetadata>,
-    /// Its vector as given, if asked for.
+    /// Its vector, if asked for.
     pub vector: Option<Vec<f32>>,
+    /// Whether score and vector are those of the vector as it was given. Else they come from half floats, or from
+    /// nothing but a code.
+    pub exact: bool,
 }
 
 /// What a search found.
@@ -77,6 +112,9 @@ pub struct SearchResults {
     pub score_kind: Metric,
     /// The state that was searched.
     pub seqno: SeqNo,
+    /// Whether these are the nearest for sure: every row that might be among them was scored by its vector as it was
+    /// given.
+    pub exact: bool,
 }
 
 /// A row that may be among the results. Ordered by id first, so that ties go by id.
