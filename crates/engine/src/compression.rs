@@ -3,6 +3,10 @@
 //! What always holds: a codebook's id is a hash of its bytes, so two segments with the same id hold the same codec;
 //! codes are never re-encoded, only copied with their codebook or made from vectors.
 
+mod queries;
+mod request;
+mod statistics;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,6 +14,10 @@ use std::sync::Arc;
 use codegraph_vector_ann::codec::{self, Codec, CodecReport, CodecSpec};
 use codegraph_vector_base::{Error, Result};
 use xxhash_rust::xxh3::xxh3_128;
+
+pub(crate) use queries::QueryReservoir;
+pub use request::{Candidate, CompressProgress, CompressReport, CompressRequest, Target};
+pub use statistics::CompressionStatistics;
 
 /// What is kept of a vector beside its code. Ordered by how much that is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

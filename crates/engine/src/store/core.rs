@@ -17,6 +17,7 @@ use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
 use crate::cache::Caches;
+use crate::compression::QueryReservoir;
 use crate::options::{Environment, Settings, Switches};
 use crate::row_locks::RowLocks;
 use crate::segment::Segment;
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) manifests: Mutex<Manifests>,
     pub(crate) recovery: Mutex<RecoveryReport>,
     pub(crate) counters: Counters,
+    /// Some of the queries that were asked since the store was opened.
+    pub(crate) queries: QueryReservoir,
     pub(crate) closed: AtomicBool,
 }
 
@@ -78,6 +81,9 @@ pub(crate) struct Writer {
     pub(crate) next_segment: AtomicU64,
     pub(crate) flush_job: Background,
     pub(crate) merge_job: Background,
+    pub(crate) compress_job: Background,
+    /// One codec is trained at a time.
+    pub(crate) training: Mutex<()>,
     pub(crate) sync_scheduled: AtomicBool,
 }
 

@@ -7,6 +7,7 @@
 mod apply;
 mod close;
 mod commit;
+mod compress;
 mod configure;
 pub(crate) mod core;
 mod flush;

@@ -21,6 +21,7 @@ use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use super::maintenance::Background;
 use crate::cache::Caches;
+use crate::compression::QueryReservoir;
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
 use crate::row_locks::RowLocks;
@@ -213,6 +214,7 @@ fn create(layout: &StoreLayout, options: &OpenOptions) -> Result<Loaded> {
     let mut manifest = Manifest::initial(StoreId(id), schema, environment.clock.now_us());
     let settings = options.settings.clone().unwrap_or_default();
     settings.check()?;
+    settings.check_dimension(dimension)?;
     manifest.set_settings(settings.to_pairs());
     let seal = Seal { store: manifest.store_id, epoch: Epoch(0) };
     Appender::create(environment.vfs.clone(), layout.wal_dir(), seal, settings.max_wal_file_bytes)?;
@@ -354,9 +356,14 @@ pub(super) fn assemble(
 ) -> Result<Arc<Core>> {
     let environment = options.environment.clone();
     let manifest = &loaded.manifest;
+    let kept = Settings::default().with_pairs(&manifest.settings)?;
     let settings = match &options.settings {
-        Some(settings) => settings.check().map(|()| settings.clone())?,
-        None => Settings::default().with_pairs(&manifest.settings)?,
+        Some(settings) => {
+            settings.check()?;
+            let Settings { compression, compression_lossy, .. } = kept;
+            Settings { compression, compression_lossy, ..settings.clone() }
+        }
+        None => kept,
     };
     let Recovered { version, head, scan, report } = recovered;
     let cut = head.cut;
@@ -382,6 +389,8 @@ pub(super) fn assemble(
             next_segment: AtomicU64::new(manifest.next_segment_id.0),
             flush_job: Background::default(),
             merge_job: Background::default(),
+            compress_job: Background::default(),
+            training: Mutex::new(()),
             sync_scheduled: AtomicBool::new(false),
         })
     });
@@ -404,6 +413,7 @@ pub(super) fn assemble(
         manifests: Mutex::new(manifests),
         recovery: Mutex::new(report),
         counters: Counters::default(),
+        queries: QueryReservoir::default(),
         closed: AtomicBool::new(false),
         environment,
         layout,

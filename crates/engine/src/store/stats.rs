@@ -6,7 +6,9 @@ use codegraph_vector_base::{Lsn, Result, RowChecksumSum, SeqNo};
 use codegraph_vector_storage::wal::{LogStatistics, wal_files};
 
 use super::core::Core;
+use super::maintenance::Background;
 use super::open::RecoveryReport;
+use crate::compression::CompressionStatistics;
 
 /// What the caches hold now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct CacheStatistics {
 }
 
 /// See the fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoreStatistics {
     /// Nodes that a search at this moment can find.
     pub active_vectors: u64,
@@ -65,6 +67,8 @@ pub struct StoreStatistics {
     pub quarantined_blocks: u64,
     /// Caches.
     pub cache: CacheStatistics,
+    /// How vectors are compressed, if they are to be.
+    pub compression: Option<CompressionStatistics>,
     /// What opening the store found and did.
     pub recovery: RecoveryReport,
     /// The last failure of work in the background, if the last work failed.
@@ -96,10 +100,10 @@ impl Core {
         let log = self.writer.as_ref().map(|writer| &writer.log);
         let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let caches = self.caches();
-        let background_error = self
-            .writer
-            .as_ref()
-            .and_then(|writer| writer.flush_job.failure().or_else(|| writer.merge_job.failure()));
+        let background_error = self.writer.as_ref().and_then(|writer| {
+            let jobs = [&writer.flush_job, &writer.merge_job, &writer.compress_job];
+            jobs.into_iter().find_map(Background::failure)
+        });
         Ok(StoreStatistics {
             active_vectors: totals.rows,
             dead_rows: segments().map(|segment| segment.deaths.count()).sum(),
@@ -123,6 +127,7 @@ impl Core {
             searches: self.counters.searches.load(Ordering::Relaxed),
             quarantined_blocks: segments().map(|segment| segment.file().quarantined()).sum(),
             cache: CacheStatistics { block_bytes: caches.block_bytes(), open_files: caches.open_files() },
+            compression: self.compression_statistics(&version),
             recovery: self.recovery.lock().clone(),
             background_error: background_error.map(|error| error.to_string()),
             write_error: log.and_then(|log| log.failure()).map(|error| error.to_string()),

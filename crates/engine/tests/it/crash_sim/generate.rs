@@ -160,5 +160,6 @@ pub fn settings(rng: &mut Rng) -> Settings {
             policy: *rng.pick(&[EvictionPolicy::Lru, EvictionPolicy::TinyLfu]),
             max_open_files: *rng.pick(&[1, 8]),
         },
+        ..Settings::default()
     }
 }
