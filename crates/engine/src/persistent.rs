@@ -193,7 +193,8 @@ impl PersistentVectorStore {
         Snapshot::open(&self.core)
     }
 
-    /// A node with its vector, bit for bit as it was given.
+    /// A node with its vector, bit for bit as it was given unless the store keeps less of it
+    /// ([`VectorMetadata::exact`]).
     pub fn get(&self, id: NodeId) -> Result<Option<CodeNode>> {
         self.read(|snapshot| snapshot.get(id))
     }
@@ -203,7 +204,7 @@ impl PersistentVectorStore {
         self.read(|snapshot| snapshot.vector_metadata(id))
     }
 
-    /// The nearest nodes, exactly.
+    /// The nearest nodes; see [`Snapshot::search`].
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
         self.read(|snapshot| snapshot.search(request))
     }
