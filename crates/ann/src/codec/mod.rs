@@ -11,14 +11,21 @@
 //! metrics are computed from it and the estimated product. What a new codec needs is one file with the trait in it, a
 //! variant of [`CodecSpec`], and a line each in [`train`] and [`read`].
 
+#[cfg(test)]
+#[path = "conformance_tests.rs"]
+mod conformance;
 mod error;
+mod measure;
 mod nibbles;
 mod packed;
 mod report;
+mod scalar;
 mod spec;
 mod train;
+mod wire;
 
 pub use error::CodecError;
+pub use measure::Measure;
 pub use nibbles::{NibbleTables, Scale};
 pub use packed::{BLOCK_ROWS, CodeLayout, PackedCodes};
 pub use report::CodecReport;
@@ -35,6 +42,26 @@ pub enum Input {
     Direction,
     /// As they are: for codecs that keep every number to nearly all its bits.
     AsGiven,
+}
+
+/// Writes vectors, row-major, divided by their norms (finite, as [`norm`](crate::norm()) gives them); one of norm 0 as
+/// it is.
+///
+/// # Panics
+/// If there is not one norm for each vector, or `out` has not the length of the vectors.
+pub fn directions(vectors: &[f32], norms: &[f32], out: &mut [f32]) {
+    assert_eq!(vectors.len(), out.len(), "room for the vectors");
+    if norms.is_empty() {
+        return assert!(vectors.is_empty(), "one norm a vector");
+    }
+    let dim = vectors.len() / norms.len();
+    assert!(dim > 0 && dim * norms.len() == vectors.len(), "one norm a vector");
+    for ((vector, norm), out) in vectors.chunks_exact(dim).zip(norms).zip(out.chunks_exact_mut(dim)) {
+        let divisor = if *norm == 0.0 { 1.0 } else { *norm };
+        for (out, x) in out.iter_mut().zip(vector) {
+            *out = x / divisor;
+        }
+    }
 }
 
 /// A trained codec.
@@ -106,12 +133,11 @@ pub fn train(
     if sample.is_empty() {
         return Err(CodecError::Sample("there is nothing to train on".to_owned()));
     }
-    let _ = control;
     match *spec {
-        CodecSpec::Scalar { .. }
-        | CodecSpec::Product { .. }
-        | CodecSpec::Binary { .. }
-        | CodecSpec::Transform { .. } => Err(CodecError::Spec("not yet".to_owned())),
+        CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
+        CodecSpec::Product { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
+            Err(CodecError::Spec("not yet".to_owned()))
+        }
     }
 }
 
@@ -120,6 +146,20 @@ pub fn train(
 /// # Errors
 /// [`CodecError::Malformed`] for what no codec wrote.
 pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
-    let (spec, _dim, _rest) = spec::read_head(bytes)?;
-    Err(CodecError::Malformed(format!("{spec} not yet")))
+    let (spec, dim, rest) = spec::read_head(bytes)?;
+    match spec {
+        CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
+        CodecSpec::Product { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
+            Err(CodecError::Malformed(format!("{spec} not yet")))
+        }
+    }
+}
+
+/// Asserts that there are as many vectors as codes.
+fn check_lengths(codec: &dyn Codec, vectors: &[f32], codes: &[u8]) {
+    let rows = vectors.len() / codec.dim();
+    assert!(
+        rows * codec.dim() == vectors.len() && rows * codec.bytes_per_vector() == codes.len(),
+        "not as many vectors as codes"
+    );
 }

@@ -6,6 +6,7 @@
 //! Four components of one bit, two of two bits, a sub-quantiser of 16 centroids, or half of a component's 8 bits: each
 //! is a nibble with a table of 16 numbers, made for the query. So one scan serves them all.
 
+use super::CodeQuery;
 use super::packed::CodeLayout;
 
 /// The scale of a code: `least + step × number`, the number being the code's side bytes, little-endian.
@@ -83,6 +84,16 @@ impl NibbleTables {
     }
 }
 
+impl CodeQuery for NibbleTables {
+    fn dot(&self, code: &[u8]) -> f32 {
+        self.dot(code)
+    }
+
+    fn tables(&self) -> Option<&NibbleTables> {
+        Some(self)
+    }
+}
+
 /// The sum of what the nibbles of `bytes` are looked up as, one pair of tables a byte.
 pub(crate) fn sum(tables: &[[f32; 16]], bytes: &[u8]) -> f32 {
     let (mut low, mut high) = (0.0, 0.0);
@@ -98,4 +109,28 @@ pub(crate) fn sum(tables: &[[f32; 16]], bytes: &[u8]) -> f32 {
 pub(crate) fn head_bytes(nibble_bytes: usize, dim: usize) -> usize {
     const LEAST: usize = 16;
     nibble_bytes.min(dim.div_ceil(8).max(LEAST))
+}
+
+/// Nibble `j` of a code.
+#[must_use]
+pub(crate) fn nibble(code: &[u8], j: usize) -> u8 {
+    code[j / 2] >> (4 * (j % 2)) & 15
+}
+
+/// Makes nibble `j` of a code, so far 0, `value`.
+pub(crate) fn set_nibble(code: &mut [u8], j: usize, value: u8) {
+    code[j / 2] |= (value & 15) << (4 * (j % 2));
+}
+
+/// The share of the codes that has each value in each nibble; `codes` are as many as have this layout.
+#[must_use]
+pub(crate) fn shares_of(layout: CodeLayout, codes: &[u8]) -> Vec<[f32; 16]> {
+    let mut counts = vec![[0_u32; 16]; 2 * (layout.head + layout.tail)];
+    for code in codes.chunks_exact(layout.code_bytes()) {
+        for (j, counts) in counts.iter_mut().enumerate() {
+            counts[usize::from(nibble(code, j))] += 1;
+        }
+    }
+    let rows = (codes.len() / layout.code_bytes()).max(1) as f32;
+    counts.iter().map(|counts| counts.map(|count| count as f32 / rows)).collect()
 }
