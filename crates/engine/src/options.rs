@@ -119,6 +119,11 @@ impl Settings {
         at_least("compression_threads", self.compression_threads as u64, 1)
     }
 
+    /// Asks for a compression, with no more loss than it has.
+    pub(crate) fn compress(&mut self, compression: Option<Compression>) {
+        (self.compression, self.compression_lossy) = (compression, false);
+    }
+
     /// Refuses a compression that vectors of `dimension` components cannot have.
     pub(crate) fn check_dimension(&self, dimension: usize) -> Result<()> {
         let Some(Compression { spec, .. }) = &self.compression else { return Ok(()) };

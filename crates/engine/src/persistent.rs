@@ -301,7 +301,7 @@ impl PersistentVectorStore {
     /// `InvalidInput` if vectors of this dimension cannot be compressed so, or if that would decode rows of which
     /// only codes are kept: [`compress`](Self::compress) does so if it is told to. Nothing was changed then.
     pub fn enable_compression(&self, compression: Compression) -> Result<()> {
-        self.core.configure(|settings| settings.compression = Some(compression))
+        self.core.configure(|settings| settings.compress(Some(compression)))
     }
 
     /// Keeps vectors in full from now on. Returns at once; codes are taken out of segments in the background.
@@ -309,7 +309,7 @@ impl PersistentVectorStore {
     /// # Errors
     /// As [`enable_compression`](Self::enable_compression).
     pub fn disable_compression(&self) -> Result<()> {
-        self.core.configure(|settings| settings.compression = None)
+        self.core.configure(|settings| settings.compress(None))
     }
 
     /// Does all of it now, and waits: flushes, trains and measures a codec on the store's own rows, refuses it or takes

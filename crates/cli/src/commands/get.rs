@@ -23,19 +23,19 @@ struct Shown<'a> {
     metadata: Value,
     /// Whether the vector is what was given, bit for bit.
     exact: bool,
-    vector_metadata: ShownVector,
+    vector_metadata: ShownVector<'a>,
     /// Last, since it is long.
     vector: &'a [f32],
 }
 
 #[derive(Serialize)]
-struct ShownVector {
+struct ShownVector<'a> {
     seqno: u64,
     created_us: u64,
     updated_us: u64,
     norm: f32,
     /// What its code was made by; `f32` without one.
-    codec: String,
+    codec: &'a str,
     vector_bytes: u64,
     metadata_bytes: u64,
     checksum: String,
@@ -53,13 +53,13 @@ pub(crate) fn run(globals: &Globals, args: &GetArgs) -> Result<(), Failure> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(node: &'a CodeNode, kept: &VectorMetadata) -> Self {
+    fn of(node: &'a CodeNode, kept: &'a VectorMetadata) -> Self {
         let vector_metadata = ShownVector {
             seqno: kept.seqno.0,
             created_us: kept.created_us,
             updated_us: kept.updated_us,
             norm: kept.norm,
-            codec: kept.codec.clone().unwrap_or_else(|| "f32".to_owned()),
+            codec: kept.codec.as_deref().unwrap_or("f32"),
             vector_bytes: kept.vector_bytes,
             metadata_bytes: kept.metadata_bytes,
             checksum: format!("{:016x}{:016x}", kept.checksum.metadata, kept.checksum.vector),

@@ -71,7 +71,7 @@ pub enum CompressProgress {
         /// How much is done, from 0 to 1.
         share: f32,
     },
-    /// Codecs are being measured.
+    /// A codec is being measured.
     Measuring {
         /// How much is done, from 0 to 1.
         share: f32,
@@ -80,7 +80,7 @@ pub enum CompressProgress {
     Rewriting {
         /// Rewritten so far.
         done: u64,
-        /// Known to wait, one that is at work included.
+        /// Known to wait still.
         waiting: u64,
     },
 }

@@ -24,6 +24,9 @@ impl Core {
         change(&mut settings);
         settings.check()?;
         settings.check_dimension(self.dimension)?;
+        if settings.compression != before.compression {
+            self.check_loss(&settings)?;
+        }
         self.change_texts(writer, |_| Ok(true), |next| next.set_settings(settings.to_pairs()))?;
         if settings.cache != before.cache {
             let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &settings.cache);
@@ -31,6 +34,7 @@ impl Core {
         }
         writer.log.set_max_file_bytes(settings.max_wal_file_bytes);
         self.settings.store(Arc::new(settings));
+        self.look_up_codec();
         self.schedule_maintenance();
         Ok(())
     }

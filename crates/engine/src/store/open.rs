@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::frame::{Check, Seal};
 use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsLock};
@@ -20,6 +20,7 @@ use super::apply::{Assembler, Totals, apply};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use super::maintenance::Background;
+use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
 use crate::memtable::Memtable;
@@ -390,7 +391,7 @@ pub(super) fn assemble(
             flush_job: Background::default(),
             merge_job: Background::default(),
             compress_job: Background::default(),
-            training: Mutex::new(()),
+            training: Training::default(),
             sync_scheduled: AtomicBool::new(false),
         })
     });
@@ -404,6 +405,7 @@ pub(super) fn assemble(
         metric: metric_of(manifest.schema.metric)?,
         caches: ArcSwap::from_pointee(caches),
         settings: ArcSwap::from_pointee(settings),
+        codec: ArcSwapOption::empty(),
         memtable_limit: AtomicU64::new(u64::MAX),
         switches: options.switches(),
         version: ArcSwap::from_pointee(version),
@@ -424,13 +426,14 @@ pub(super) fn assemble(
 }
 
 impl Core {
-    /// After a writing open: leaves the note, records an embedder that was not known before, and clears away
+    /// After a writing open: leaves the note, finds the codec in use, records an embedder that was not known before, and clears away
     /// what a crash, or a merge before the last close, left. Removing large files takes a while,
     /// so that is done in the background where there is one.
     fn settle(self: &Arc<Self>, manifest: Manifest, options: &OpenOptions) -> Result<()> {
         let writer = self.writer()?;
         let synced = writer.log.appender(Appender::synced);
         self.leave_note(writer, synced)?;
+        self.look_up_codec();
         if manifest.schema.embedder.is_none() && options.embedder.is_some() {
             self.install(|next| {
                 next.schema.embedder = options.embedder.clone();

@@ -9,7 +9,7 @@ use crate::filter::Filter;
 use crate::memtable::{Chunk, MemRow};
 use crate::node::NodeMetadata;
 use crate::rows::{Candidates, RowColumns};
-use crate::segment::{MetadataReader, Segment};
+use crate::segment::{Kept, MetadataReader, Segment};
 use crate::version::Version;
 
 /// A row, out of wherever it was.
@@ -18,6 +18,7 @@ pub(crate) struct Row {
     pub(crate) id: NodeId,
     pub(crate) columns: RowColumns,
     pub(crate) vector: Vec<f32>,
+    pub(crate) kept: Kept,
     pub(crate) encoded: Box<[u8]>,
 }
 
@@ -74,7 +75,8 @@ impl Core {
             let found = table.get(id, seqno, |row, vector, norm| {
                 check_memory(row, vector)?;
                 let columns = columns_of(row, norm);
-                Ok(Row { id, columns, vector: vector.to_vec(), encoded: row.encoded.clone() })
+                let (vector, encoded) = (vector.to_vec(), row.encoded.clone());
+                Ok(Row { id, columns, vector, kept: Kept::in_memory(self.dimension), encoded })
             });
             if let Some(row) = found {
                 return row.map(Some);
@@ -93,7 +95,8 @@ impl Core {
         Ok(Row {
             id: segment.id(ordinal)?,
             columns: segment.columns(ordinal)?,
-            vector: segment.checked_vector(ordinal)?.to_vec(),
+            vector: segment.vector(ordinal)?.into_owned(),
+            kept: segment.kept(ordinal)?,
             encoded: segment.encoded_metadata(ordinal, &self.caches())?,
         })
     }

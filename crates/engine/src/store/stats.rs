@@ -38,8 +38,12 @@ pub struct StoreStatistics {
     pub content_hash: RowChecksumSum,
     /// Bytes of all files of the store.
     pub storage_bytes: u64,
-    /// Bytes of vectors in segments.
+    /// Bytes of vectors in segments, as floats or half floats.
     pub vector_bytes: u64,
+    /// Bytes of vectors' codes in segments.
+    pub code_bytes: u64,
+    /// Bytes of codebooks in segments, and of the samples that codecs are measured by.
+    pub codebook_bytes: u64,
     /// Bytes in segments and death files that a row costs beside its vector and its payload: ids, index,
     /// filter, times, norms, checksums, deaths.
     pub metadata_bytes: u64,
@@ -78,13 +82,10 @@ pub struct StoreStatistics {
 }
 
 impl StoreStatistics {
-    /// Bytes beside vector and payload for each raw vector byte, in percent.
+    /// Bytes beside vector and payload for each byte of the vectors as given, in percent.
     pub fn metadata_percent(&self) -> f64 {
-        if self.vector_bytes == 0 {
-            0.0
-        } else {
-            self.metadata_bytes as f64 * 100.0 / self.vector_bytes as f64
-        }
+        let raw_bytes = self.dimension as f64 * size_of::<f32>() as f64 * self.segment_rows as f64;
+        if raw_bytes == 0.0 { 0.0 } else { self.metadata_bytes as f64 * 100.0 / raw_bytes }
     }
 }
 
@@ -114,6 +115,8 @@ impl Core {
             content_hash: totals.checksum,
             storage_bytes: self.storage_bytes()?,
             vector_bytes: segments().map(|segment| segment.vector_bytes()).sum(),
+            code_bytes: segments().map(|segment| segment.code_bytes()).sum(),
+            codebook_bytes: segments().map(|segment| segment.codebook_bytes()).sum(),
             metadata_bytes: segments().map(|segment| segment.metadata_bytes()).sum(),
             segment_rows: segments().map(|segment| u64::from(segment.rows())).sum(),
             memtable_rows: version.memtables().map(|table| table.rows() as u64).sum(),
