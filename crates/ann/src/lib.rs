@@ -32,6 +32,7 @@ mod scan;
 mod topk;
 
 pub use kernels::Kernels;
+pub use kernels::look_up::LookUps;
 pub use metric::{Metric, UnknownMetric};
 pub use numeric::{check_finite, norm};
 pub use scan::{ExactScan, RowBlock, Rows};

@@ -15,11 +15,13 @@
 #[path = "conformance_tests.rs"]
 mod conformance;
 mod error;
+mod estimate;
 mod measure;
 mod nibbles;
 mod packed;
 mod report;
 mod scalar;
+mod scan;
 mod spec;
 mod train;
 mod wire;
@@ -29,6 +31,7 @@ pub use measure::Measure;
 pub use nibbles::{NibbleTables, Scale};
 pub use packed::{BLOCK_ROWS, CodeLayout, PackedCodes};
 pub use report::CodecReport;
+pub use scan::{CodeScan, CodedRows};
 pub use spec::{CodecSpec, Scope};
 pub use train::TrainControl;
 

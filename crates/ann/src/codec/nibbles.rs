@@ -94,14 +94,20 @@ impl CodeQuery for NibbleTables {
     }
 }
 
-/// The sum of what the nibbles of `bytes` are looked up as, one pair of tables a byte.
-pub(crate) fn sum(tables: &[[f32; 16]], bytes: &[u8]) -> f32 {
-    let (mut low, mut high) = (0.0, 0.0);
-    for (pair, byte) in tables.chunks_exact(2).zip(bytes) {
-        low += pair[0][usize::from(byte & 15)];
-        high += pair[1][usize::from(byte >> 4)];
+/// The sum of what the nibbles of `bytes` are looked up as, one pair of tables a byte. Four sums side by side, as one
+/// addition would have to wait for the last.
+pub(crate) fn sum<'b>(tables: &[[f32; 16]], bytes: impl IntoIterator<Item = &'b u8>) -> f32 {
+    let mut sums = [0.0; 4];
+    let mut bytes = bytes.into_iter();
+    for quad in tables.chunks(4) {
+        for (pair, sums) in quad.chunks_exact(2).zip(sums.chunks_exact_mut(2)) {
+            let Some(byte) = bytes.next() else { break };
+            sums[0] += pair[0][usize::from(byte & 15)];
+            sums[1] += pair[1][usize::from(byte >> 4)];
+        }
     }
-    low + high
+    let [a, b, c, d] = sums;
+    (a + b) + (c + d)
 }
 
 /// Bytes of a code of `nibble_bytes` that every scan looks at: the most telling ones, as many as one bit a dimension takes.

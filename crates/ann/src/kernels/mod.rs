@@ -8,10 +8,11 @@
 //! - a row's value has the same bits in a batch, at any place of it, and alone.
 //!
 //! One generic loop (`lanes`) serves every instruction set; each of the other files says only
-//! how to load, multiply, add and reduce.
+//! how to load, multiply, add and reduce. `look_up` is another such loop, over bytes, for codes.
 #![allow(unsafe_code)]
 
 mod lanes;
+pub(crate) mod look_up;
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]

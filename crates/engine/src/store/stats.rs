@@ -137,7 +137,7 @@ impl Core {
         })
     }
 
-    fn storage_bytes(&self) -> Result<u64> {
+    pub(super) fn storage_bytes(&self) -> Result<u64> {
         let vfs = &*self.environment.vfs;
         let mut bytes = 0;
         for folder in [self.layout.root().to_owned(), self.layout.wal_dir(), self.layout.segments_dir()] {

@@ -9,7 +9,6 @@ use codegraph_vector_base::{Result, RowOrdinal, SeqNo};
 use super::exact::SegmentPass;
 use super::{Place, Search, Source};
 use crate::compression::{CodebookId, Keep};
-use crate::filter::Filter;
 use crate::rows::Candidates;
 use crate::segment::{CodeGroup, Segment};
 use crate::store::core::Core;

@@ -1,0 +1,126 @@
+//! How fast codes are searched, on one thread, and what the estimate of tails loses.
+//!
+//! `cargo run --release -p codegraph-vector-ann --example codes -- BASE.npy QUERIES.npy K SPEC...`
+//!
+//! The files hold float16, row after row. Each codec is trained on every fourth row and codes all of them. Prints, for each metric, the
+//! queries per second by themselves and in batches, medians of five rounds, and the share of the `K` best by the
+//! scores of all codes that the scan finds; for the best kernels, and for the others under cosine.
+// A benchmark takes the time itself, and reads its input.
+#![allow(clippy::disallowed_methods)]
+
+use codegraph_vector_ann::codec::{
+    CodeScan, CodecSpec, CodedRows, Input, PackedCodes, TrainControl, train,
+};
+use codegraph_vector_ann::{LookUps, Metric, Rows, TopK, norm};
+use std::hint::black_box;
+use std::time::Instant;
+
+const ROUNDS: usize = 5;
+const BATCH: usize = 128;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [base, queries, k, specs @ ..] = &arguments[..] else {
+        eprintln!("usage: codes BASE.npy QUERIES.npy K SPEC...");
+        std::process::exit(2);
+    };
+    let (base, dim) = read(base);
+    let (queries, _) = read(queries);
+    let k = k.parse().expect("K is a number");
+    for spec in specs {
+        measure(&spec.parse().expect("a codec"), dim, &base, &queries, k);
+    }
+}
+
+fn measure(spec: &CodecSpec, dim: usize, base: &[f32], queries: &[f32], k: usize) {
+    let rows = base.len() / dim;
+    let norms: Vec<f32> = base.chunks(dim).map(norm).collect();
+    let mut vectors = base.to_vec();
+    if spec.input() == Input::Direction {
+        for (vector, norm) in vectors.chunks_mut(dim).zip(&norms) {
+            vector.iter_mut().for_each(|x| *x /= norm);
+        }
+    }
+    let sample: Vec<f32> = vectors.chunks(dim).step_by(4).flatten().copied().collect();
+    let codec = train(spec, dim, &sample, &TrainControl::QUIET).expect("trained");
+    let mut codes = vec![0; rows * codec.bytes_per_vector()];
+    codec.encode(&vectors, &mut codes);
+    let packed = codec.layout().pack(&codes);
+    let codes = PackedCodes::new(codec.layout(), rows, &packed).expect("as packed");
+    let coded = CodedRows { codes, norms: &norms };
+    println!("{spec}: {rows} rows, {:?}, best {k}", codec.layout());
+    for (kernels, metrics) in LookUps::all_available().into_iter().zip([&Metric::ALL[..], &Metric::ALL[..1], &[]]) {
+        for &metric in metrics {
+            let scan = |query| CodeScan::with_kernels(metric, query, &*codec, kernels);
+            let ready: Vec<CodeScan<'_>> = queries.chunks(dim).map(scan).collect();
+            let alone = pace(ready.len(), || {
+                for scan in &ready {
+                    black_box(found(scan, coded, k));
+                }
+            });
+            let batch = pace(ready.len(), || {
+                for scans in ready.chunks(BATCH) {
+                    let mut tops: Vec<TopK<u32>> = scans.iter().map(|_| TopK::new(k)).collect();
+                    CodeScan::scan_batch(scans, coded, |_, row| Some(row), &mut tops);
+                    black_box(tops);
+                }
+            });
+            let made = pace(ready.len(), || drop(black_box(queries.chunks(dim).map(scan).collect::<Vec<_>>())));
+            let (mut wanted, mut got) = (0, 0);
+            for scan in ready.iter().step_by(8) {
+                let mut top = TopK::new(k);
+                for row in 0..rows as u32 {
+                    top.push(scan.score(coded, row), row);
+                }
+                let hits = found(scan, coded, k);
+                wanted += k;
+                got += top.into_sorted().iter().filter(|hit| hits.contains(&hit.key)).count();
+            }
+            println!(
+                "  {:10} {metric:9}: {:6.1} us alone, {batch:6.0} queries/s in batches, prepared in {:.1} us, {:.5} found",
+                kernels.name(), 1e6 / alone, 1e6 / made, got as f64 / wanted as f64
+            );
+        }
+    }
+}
+
+fn found(scan: &CodeScan<'_>, coded: CodedRows<'_>, k: usize) -> Vec<u32> {
+    let mut top = TopK::new(k);
+    scan.scan(coded, Rows::All, Some, &mut top);
+    top.into_sorted().iter().map(|hit| hit.key).collect()
+}
+
+/// Queries per second.
+fn pace(queries: usize, mut work: impl FnMut()) -> f64 {
+    let round = |_| {
+        let start = Instant::now();
+        work();
+        queries as f64 / start.elapsed().as_secs_f64()
+    };
+    let mut paces: Vec<f64> = (0..ROUNDS).map(round).collect();
+    paces.sort_by(f64::total_cmp);
+    paces[ROUNDS / 2]
+}
+
+/// The numbers of a file of float16 in C order, and how many a row has.
+fn read(path: &str) -> (Vec<f32>, usize) {
+    let bytes = std::fs::read(path).expect("a file that can be read");
+    let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let header = String::from_utf8_lossy(&bytes[10..10 + length]);
+    assert!(header.contains("'<f2'") && header.contains("'fortran_order': False"), "{header}");
+    let shape = header.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')')).expect("a shape").0;
+    let dim = shape.split(',').nth(1).and_then(|text| text.trim().parse().ok()).expect("two dimensions");
+    let numbers = bytes[10 + length..].chunks_exact(2).map(|half| widen(u16::from_le_bytes([half[0], half[1]])));
+    (numbers.collect(), dim)
+}
+
+/// IEEE half to float.
+fn widen(half: u16) -> f32 {
+    let sign = if half >> 15 == 1 { -1.0 } else { 1.0 };
+    let fraction = f32::from(half & 0x3ff);
+    let size = match half >> 10 & 0x1f {
+        0 => fraction * 2.0_f32.powi(-24),
+        exponent => (1024.0 + fraction) * 2.0_f32.powi(i32::from(exponent) - 25),
+    };
+    sign * size
+}

@@ -1,0 +1,164 @@
+//! Look-ups of nibbles in tables of 16 bytes, 64 rows at a time, chosen at run time.
+//!
+//! A block is 64 rows, column by column: byte *i* of all rows, then byte *i* + 1 of all (see `codec::packed`). Each
+//! nibble of a column is looked up with one byte shuffle for as many rows as a vector has bytes; two columns, four
+//! look-ups, are added as bytes, and what they make is added up in 16 bits, even rows and odd rows apart.
+//!
+//! What always holds: the sums are the same on every instruction set, as long as the tables keep the promise of
+//! [`Look::tables`]. One generic loop (`tiles`) serves them all; the files beside it say only how to load, look up,
+//! add and compare.
+//!
+//! The idea is that of André, Kermarrec, Le Scouarnec, "Cache locality is not enough" (2015).
+
+mod scalar;
+mod tiles;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+/// Rows of a block.
+pub(crate) const ROWS: usize = 64;
+
+/// Look-ups that are added as bytes before they are added in 16 bits: those of so many tables, from a multiple of it on.
+pub(crate) const GROUP_TABLES: usize = 4;
+
+/// The most that the tables of a group may come to: what a byte holds.
+pub(crate) const GROUP_MOST: usize = u8::MAX as usize;
+
+/// Where row `row` of a block stands among the sums and in the mask: even rows first, then odd ones.
+#[inline]
+pub(crate) fn lane_of(row: usize) -> usize {
+    row / 2 + row % 2 * (ROWS / 2)
+}
+
+/// The row of a lane: undoes [`lane_of`].
+#[inline]
+pub(crate) fn row_of(lane: usize) -> usize {
+    lane % (ROWS / 2) * 2 + lane / (ROWS / 2)
+}
+
+/// What one query looks up in a run of blocks, and where it wants what it found.
+pub(crate) struct Look<'a> {
+    /// Two a column, that of the low nibble first.
+    ///
+    /// The greatest entries of the four tables of two columns make at most [`GROUP_MOST`], and those of all tables
+    /// at most 65,535; else sums are the remainder of some division, and not the same on every machine.
+    pub(crate) tables: &'a [[u8; 16]],
+    /// One a block.
+    pub(crate) bars: &'a [u16],
+    /// One array a block, by lanes.
+    pub(crate) sums: &'a mut [[u16; ROWS]],
+    /// One a block: bit *l* is set if the sum of lane *l* is not below the block's bar.
+    pub(crate) masks: &'a mut [u64],
+}
+
+/// How blocks lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    /// Columns to be looked at: the first ones of a block.
+    pub(crate) columns: usize,
+    /// Bytes from one block to the next.
+    pub(crate) block_bytes: usize,
+}
+
+/// What one instruction set offers.
+///
+/// The functions trust their lengths: as [`LookUps::scan`] checks them.
+struct Table {
+    name: &'static str,
+    one: unsafe fn(Shape, &[u8], &mut [Look<'_>; 1]),
+    two: unsafe fn(Shape, &[u8], &mut [Look<'_>; 2]),
+}
+
+/// The look-up kernels of one instruction set of this machine.
+#[derive(Clone, Copy)]
+pub struct LookUps {
+    table: &'static Table,
+}
+
+impl LookUps {
+    /// The fastest that this processor runs; detected once.
+    #[must_use]
+    pub fn best() -> Self {
+        static BEST: OnceLock<LookUps> = OnceLock::new();
+        *BEST.get_or_init(|| Self::detect().next().unwrap_or(Self { table: &scalar::TABLE }))
+    }
+
+    /// All that this processor runs, fastest first; the last is the scalar one.
+    #[must_use]
+    pub fn all_available() -> Vec<Self> {
+        Self::detect().collect()
+    }
+
+    fn detect() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let simd = [
+            (is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vbmi"))
+            .then_some(&avx512::TABLE),
+            is_x86_feature_detected!("avx2").then_some(&avx2::TABLE),
+        ];
+        #[cfg(target_arch = "aarch64")]
+        let simd = [std::arch::is_aarch64_feature_detected!("neon").then_some(&neon::TABLE)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let simd: [Option<&'static Table>; 0] = [];
+        simd.into_iter().flatten().chain([&scalar::TABLE]).map(|table| Self { table })
+    }
+
+    /// The instruction set: `avx512vbmi`, `avx2`, `neon` or `scalar`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.table.name
+    }
+
+    /// Asks the processor to fetch `bytes` into its cache. A hint: it changes no value.
+    #[inline]
+    pub(crate) fn prefetch(self, bytes: &[u8]) {
+        const LINE_BYTES: usize = 64;
+        for line in bytes.chunks(LINE_BYTES) {
+            super::lanes::prefetch(line.as_ptr().cast());
+        }
+    }
+
+    /// Looks all blocks up for all queries; two queries at a time share what is made of a column.
+    ///
+    /// # Panics
+    /// If a block is shorter than its columns, `blocks` is no whole number of blocks, or what a query brought is not
+    /// two tables a column and a bar, sums and a mask a block.
+    pub(crate) fn scan(self, shape: Shape, blocks: &[u8], looks: &mut [Look<'_>]) {
+        let Shape { columns, block_bytes } = shape;
+        assert!(columns * ROWS <= block_bytes && block_bytes > 0, "columns of a block");
+        assert!(blocks.len().is_multiple_of(block_bytes), "not a whole number of blocks");
+        let count = blocks.len() / block_bytes;
+        for look in looks.iter() {
+            assert_eq!(look.tables.len(), 2 * columns, "two tables a column");
+            let lengths = [look.bars.len(), look.sums.len(), look.masks.len()];
+            assert_eq!(lengths, [count; 3], "a bar, sums and a mask a block");
+        }
+        let (pairs, rest) = looks.as_chunks_mut();
+        for pair in pairs {
+            // SAFETY: the lengths were just checked; the table was handed out after detection.
+            unsafe { (self.table.two)(shape, blocks, pair) }
+        }
+        for look in rest {
+            // SAFETY: as above.
+            unsafe { (self.table.one)(shape, blocks, std::array::from_mut(look)) }
+        }
+    }
+}
+
+impl fmt::Debug for LookUps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LookUps").field(&self.name()).finish()
+    }
+}
