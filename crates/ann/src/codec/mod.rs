@@ -16,9 +16,14 @@
 mod conformance;
 mod error;
 mod estimate;
+mod kmeans;
+mod linear;
 mod measure;
 mod nibbles;
 mod packed;
+mod points;
+mod product;
+mod random;
 mod report;
 mod scalar;
 mod scan;
@@ -138,9 +143,8 @@ pub fn train(
     }
     match *spec {
         CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
-        CodecSpec::Product { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
-            Err(CodecError::Spec("not yet".to_owned()))
-        }
+        CodecSpec::Product { m, nbits, rotate } => product::train(m, nbits, rotate, dim, sample, control),
+        CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => Err(CodecError::Spec("not yet".to_owned())),
     }
 }
 
@@ -152,7 +156,8 @@ pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
     let (spec, dim, rest) = spec::read_head(bytes)?;
     match spec {
         CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
-        CodecSpec::Product { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
+        CodecSpec::Product { m, nbits, rotate } => product::read(m, nbits, rotate, dim, rest),
+        CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
             Err(CodecError::Malformed(format!("{spec} not yet")))
         }
     }
