@@ -255,7 +255,8 @@ pub struct TestSwitches {
     pub keep_tail: bool,
     /// Batches go into the log in parts of about so many bytes, so that small ones have several.
     pub batch_part_bytes: Option<usize>,
-    /// Rows that a codec is trained on at the least, in place of those that it takes to be of use.
+    /// Rows that a codec is trained on, and that a segment has to be encoded, at the least: in place of as many as it
+    /// takes for both to be of use.
     pub min_training_rows: Option<u64>,
 }
 

@@ -160,7 +160,8 @@ impl Core {
             return Err(Error::invalid("there is no codec to try"));
         };
         if specs.is_empty() {
-            let message = format!("max_bytes is {max_bytes:?}, and the smallest codec takes {least} a vector");
+            let message =
+                format!("max_bytes is {max_bytes:?}, and the smallest codec takes {least} a vector");
             return Err(Error::invalid(message));
         }
         let mut tried = Vec::new();
@@ -170,7 +171,11 @@ impl Core {
             tried.push(Candidate { spec: spec.clone(), bytes_per_vector, report, accepted });
             if accepted {
                 let trained = Some(TrainedCodec::new(codec, report));
-                return Ok(Choice { compression: Some(Compression { spec, keep }), trained, candidates: tried });
+                return Ok(Choice {
+                    compression: Some(Compression { spec, keep }),
+                    trained,
+                    candidates: tried,
+                });
             }
         }
         Err(refused(&tried, keep, min_recall))

@@ -17,7 +17,8 @@ impl Core {
             let rows = u64::from(segment.rows());
             *(if segment.is_coded() { &mut encoded_rows } else { &mut raw_rows }) += rows;
             let checksums = if segment.keep() < Keep::Full { rows * size_of::<u32>() as u64 } else { 0 };
-            stored_bytes += segment.vector_bytes() + segment.code_bytes() + segment.codebook_bytes() + checksums;
+            stored_bytes +=
+                segment.vector_bytes() + segment.code_bytes() + segment.codebook_bytes() + checksums;
         }
         let bytes_per_vector = trained.as_ref().map_or(0, |trained| trained.codec.bytes_per_vector());
         let report = trained.as_ref().map(|trained| trained.report);

@@ -25,15 +25,27 @@ impl Core {
     /// How a segment of so many rows is written whose vectors are all at hand. It is raw without a codec, and if it is
     /// so small that the codebook would be too much beside the vectors; a merge makes it a part of something larger.
     pub(crate) fn encoding(&self, rows: usize) -> Encoding {
-        let raw_bytes = rows * self.dimension * size_of::<f32>();
         match self.policy() {
-            Some((Compression { keep, .. }, trained))
-                if trained.codebook.len() * CODEBOOK_SHARE <= raw_bytes =>
-            {
+            Some((Compression { keep, .. }, trained)) if self.is_worth(&trained, rows) => {
                 Encoding { keep, codec: Some(trained) }
             }
             _ => Encoding::RAW,
         }
+    }
+
+    fn is_worth(&self, trained: &TrainedCodec, rows: usize) -> bool {
+        let raw_bytes = rows * self.dimension * size_of::<f32>();
+        match self.switches.min_training_rows {
+            Some(least) => rows as u64 >= least,
+            None => trained.codebook.len() * CODEBOOK_SHARE <= raw_bytes,
+        }
+    }
+
+    /// How a segment of so many rows is written of which there were codes only, when those are decoded: half floats hold
+    /// what a code tells.
+    pub(super) fn recoded_encoding(&self, rows: usize) -> Encoding {
+        let Encoding { keep, codec } = self.encoding(rows);
+        Encoding { keep: keep.min(Keep::F16), codec }
     }
 
     /// How a segment of so many rows of these segments is written.

@@ -11,7 +11,7 @@ use half::f16;
 use super::core::{Core, Writer};
 use super::flush::lost;
 use crate::cache::Caches;
-use crate::compression::{Keep, TrainedCodec};
+use crate::compression::{CodebookId, Keep, TrainedCodec};
 use crate::options::{CacheConfig, Settings};
 use crate::rows::row_order;
 use crate::segment::{BuildRow, Calibration, CodeReader, MetadataReader, Plan, RowSource, Segment, build};
@@ -29,6 +29,13 @@ struct SegmentSource<'a> {
     codes: Vec<Option<CodeReader<'a>>>,
     /// One for each segment that keeps nothing but codes.
     samples: Vec<Option<Calibration<'a>>>,
+    /// Whether codes that are all there is of a row are decoded, so that others can be made of that.
+    recode: Option<Recode>,
+}
+
+struct Recode {
+    /// Codes of this codebook stay.
+    stays: Option<CodebookId>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,11 +46,14 @@ struct SegmentPlace {
 
 impl RowSource<SegmentPlace> for SegmentSource<'_> {
     fn vector(&self, place: SegmentPlace, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
-        read(&self.segment(place).vector(place.row)?)
+        match self.sampled(place).filter(|_| self.is_decoded(place)) {
+            Some(vector) => read(vector),
+            None => read(&self.segment(place).vector(place.row)?),
+        }
     }
 
     fn keep(&self, place: SegmentPlace) -> Keep {
-        self.segment(place).keep()
+        if self.is_decoded(place) { Keep::Full } else { self.segment(place).keep() }
     }
 
     fn half(&self, place: SegmentPlace, read: &mut dyn FnMut(&[f16]) -> Result<()>) -> Result<()> {
@@ -51,8 +61,7 @@ impl RowSource<SegmentPlace> for SegmentSource<'_> {
     }
 
     fn codec(&self, place: SegmentPlace) -> Result<Option<&Arc<TrainedCodec>>> {
-        let reader = self.codes[place.segment as usize].as_ref();
-        reader.map(|reader| reader.codec(place.row)).transpose()
+        if self.is_decoded(place) { Ok(None) } else { self.made_by(place) }
     }
 
     fn code(&self, place: SegmentPlace, code: &mut Vec<u8>) -> Result<()> {
@@ -61,7 +70,7 @@ impl RowSource<SegmentPlace> for SegmentSource<'_> {
     }
 
     fn has_raw(&self, place: SegmentPlace) -> bool {
-        self.keep(place) > Keep::None || self.sampled(place).is_some()
+        self.segment(place).keep() > Keep::None || self.sampled(place).is_some()
     }
 
     fn raw(&self, place: SegmentPlace, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
@@ -86,7 +95,20 @@ impl<'a> SegmentSource<'a> {
         };
         let codes = segments.iter().map(reader).collect::<Result<_>>()?;
         let samples = segments.iter().map(|segment| segment.calibration()).collect::<Result<_>>()?;
-        Ok(Self { segments, metadata: RefCell::new(metadata), codes, samples })
+        Ok(Self { segments, metadata: RefCell::new(metadata), codes, samples, recode: None })
+    }
+
+    /// What a row's code was made by, if there is one to be copied.
+    fn made_by(&self, place: SegmentPlace) -> Result<Option<&Arc<TrainedCodec>>> {
+        let reader = self.codes[place.segment as usize].as_ref();
+        reader.map(|reader| reader.codec(place.row)).transpose()
+    }
+
+    /// Whether a row is only a code, and is decoded.
+    fn is_decoded(&self, place: SegmentPlace) -> bool {
+        let Some(Recode { stays }) = &self.recode else { return false };
+        let of_codebook = |id| matches!(self.made_by(place), Ok(Some(trained)) if trained.id == id);
+        self.segment(place).keep() == Keep::None && !stays.is_some_and(of_codebook)
     }
 
     fn segment(&self, place: SegmentPlace) -> &'a Segment {
@@ -208,11 +230,20 @@ impl Core {
         // A merge reads each block once: in the store's cache it would take room from what is read often.
         let config = CacheConfig { budget_bytes: 0, ..self.settings().cache };
         let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &config);
-        let source = SegmentSource::new(sources, &caches)?;
+        let mut source = SegmentSource::new(sources, &caches)?;
         let rows = source.live_rows(base)?;
         if rows.is_empty() {
             return Ok(None);
         }
+        let is_recoded = matches!(sources, [one] if self.is_recoded(one, &self.settings()));
+        let encoding = if is_recoded {
+            let encoding = self.recoded_encoding(rows.len());
+            let of_codes = encoding.codec.as_ref().filter(|_| encoding.keep == Keep::None);
+            source.recode = Some(Recode { stays: of_codes.map(|trained| trained.id) });
+            encoding
+        } else {
+            self.merged_encoding(sources, rows.len())?
+        };
         let plan = Plan {
             vfs: &*self.environment.vfs,
             layout: &self.layout,
@@ -220,7 +251,7 @@ impl Core {
             id: self.next_segment_id(writer),
             base_seqno: base,
             dimension: self.dimension,
-            encoding: self.merged_encoding(sources, rows.len())?,
+            encoding,
             rows: &rows,
         };
         build(&plan, &source).map(Some)

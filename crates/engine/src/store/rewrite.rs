@@ -62,7 +62,9 @@ impl Core {
             return Ok(());
         }
         let stays = |segment: &&Arc<Segment>| match &settings.compression {
-            Some(Compression { spec, keep: Keep::None }) => is_by(segment, |codec| codec.codec.spec() == *spec),
+            Some(Compression { spec, keep: Keep::None }) => {
+                is_by(segment, |codec| codec.codec.spec() == *spec)
+            }
             _ => false,
         };
         let version = self.version.load();
@@ -85,7 +87,9 @@ impl Core {
             let free = self.writer.as_ref().is_some_and(|writer| writer.training.try_turn().is_some());
             free && self.is_training_due(&version, &settings)
         };
-        self.waiting(&version, &settings).next().is_some() || self.is_loss_over(&version, &settings) || training()
+        self.waiting(&version, &settings).next().is_some()
+            || self.is_loss_over(&version, &settings)
+            || training()
     }
 
     /// Trains what is to be trained, and writes anew what waits; in the background.

@@ -54,8 +54,12 @@ impl Draw {
         let mut hold_out = Choice { left: rows, wanted: held_out, seed };
         let mut train = Choice { left: rest, wanted: rest.min(trained), seed: seed ^ 1 };
         let mut search = Choice { left: rest, wanted: rest.min(SEARCHED), seed: seed ^ 2 };
-        let mut draw =
-            Self { version: version.clone(), trained: Vec::new(), held_out: Vec::new(), searched: Vec::new() };
+        let mut draw = Self {
+            version: version.clone(),
+            trained: Vec::new(),
+            held_out: Vec::new(),
+            searched: Vec::new(),
+        };
         each_visible(&version, seqno, &from, |place| {
             if hold_out.takes() {
                 draw.held_out.push(place);

@@ -180,9 +180,8 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// `Corrupt` if a row is damaged.
     pub(super) fn measure(&self, codec: &dyn Codec) -> Result<Option<CodecReport>> {
-        let mut measure =
-            Measure::new(codec, self.metric, self.queries.clone(), self.draw.held_out.len())
-                .threads(self.orders.threads);
+        let mut measure = Measure::new(codec, self.metric, self.queries.clone(), self.draw.held_out.len())
+            .threads(self.orders.threads);
         let searched = &self.draw.searched;
         let (mut rows, mut norms, mut done) = (Vec::new(), Vec::new(), 0);
         for places in searched.chunks(BLOCK_ROWS) {
