@@ -24,7 +24,7 @@ fn specs() -> [CodecSpec; 6] {
         scalar(16, true),
         CodecSpec::Product { m: 4, nbits: 6, rotate: true },
         CodecSpec::Binary { bits: 3 },
-        CodecSpec::Transform { bytes: 4 },
+        CodecSpec::Scalar { nbits: 4, uniform: true, scope: Scope::Global, brain: false },
     ]
 }
 
@@ -247,7 +247,7 @@ fn is_in(id: NodeId, results: &SearchResults) -> bool {
 fn history(seed: u64, metric: Metric) {
     let mut world = World::new(seed, metric);
     let keeps = [Keep::Full, Keep::F16, Keep::None];
-    let mut codec = |rng: &mut Rng| (rng.pick(&specs()).clone(), *rng.pick(&keeps));
+    let codec = |rng: &mut Rng| (rng.pick(&specs()).clone(), *rng.pick(&keeps));
     world.put(0..400);
     world.store.flush().unwrap();
     world.put(380..500);
