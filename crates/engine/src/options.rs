@@ -119,6 +119,12 @@ impl Settings {
         at_least("compression_threads", self.compression_threads as u64, 1)
     }
 
+    /// These settings for a store that is to be compressed as `kept` says.
+    pub(crate) fn compressed_as(&self, kept: &Self) -> Self {
+        let Self { compression, compression_lossy, .. } = kept.clone();
+        Self { compression, compression_lossy, ..self.clone() }
+    }
+
     /// Asks for a compression, with no more loss than it has.
     pub(crate) fn compress(&mut self, compression: Option<Compression>) {
         (self.compression, self.compression_lossy) = (compression, false);

@@ -30,6 +30,7 @@ mod scalar;
 mod scan;
 mod spec;
 mod train;
+mod transform;
 mod wire;
 
 pub use error::CodecError;
@@ -154,7 +155,7 @@ pub fn train(
         CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
         CodecSpec::Product { m, nbits, rotate } => product::train(m, nbits, rotate, dim, sample, control),
         CodecSpec::Binary { .. } => binary::train(spec, dim, sample, control),
-        CodecSpec::Transform { .. } => Err(CodecError::Spec("not yet".to_owned())),
+        CodecSpec::Transform { bytes } => transform::train(bytes, dim, sample, control),
     }
 }
 
@@ -168,9 +169,7 @@ pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
         CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
         CodecSpec::Product { m, nbits, rotate } => product::read(m, nbits, rotate, dim, rest),
         CodecSpec::Binary { .. } => binary::read(&spec, dim, rest),
-        CodecSpec::Transform { .. } => {
-            Err(CodecError::Malformed(format!("{spec} not yet")))
-        }
+        CodecSpec::Transform { bytes } => transform::read(bytes, dim, rest),
     }
 }
 

@@ -4,6 +4,7 @@
 //! to do is what any later opening would do too.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use codegraph_vector_ann::codec::{Codec, CodecReport, CodecSpec};
 use codegraph_vector_base::{Error, ErrorKind, Result};
@@ -39,17 +40,15 @@ impl Core {
         self.check_request(request)?;
         self.flush()?;
         let bytes_before = self.storage_bytes()?;
-        let turn = writer.training.turn();
-        let choice = self.choose(request, &turn, progress)?;
-        self.configure(|settings| {
-            settings.compression.clone_from(&choice.compression);
-            settings.compression_lossy = request.lossy;
-        })?;
-        if choice.trained.is_some() {
-            self.codec.store(choice.trained.clone());
-        }
-        drop(turn);
-        let segments_rewritten = self.rewrite_where_due(&mut |done, waiting| {
+        let rewritten_before = self.counters.rewrites.load(Ordering::Relaxed);
+        let choice = {
+            let turn = writer.training.turn();
+            let choice = self.choose(request, &turn, progress);
+            choice.and_then(|choice| self.take_on(choice, request.lossy))
+        };
+        self.schedule_compression(); // Which may have given way to this.
+        let choice = choice?;
+        self.rewrite_where_due(&mut |done, waiting| {
             progress(&CompressProgress::Rewriting { done, waiting });
         })?;
         // The generation before keeps its segments until there are two that do without them.
@@ -59,10 +58,22 @@ impl Core {
             compression: choice.compression,
             report: choice.trained.map(|trained| trained.report),
             candidates: choice.candidates,
-            segments_rewritten,
+            segments_rewritten: self.counters.rewrites.load(Ordering::Relaxed) - rewritten_before,
             bytes_before,
             bytes_after: self.storage_bytes()?,
         })
+    }
+
+    /// From here on the store is compressed so.
+    fn take_on(self: &Arc<Self>, choice: Choice, lossy: bool) -> Result<Choice> {
+        self.configure(|settings| {
+            settings.compression.clone_from(&choice.compression);
+            settings.compression_lossy = lossy;
+        })?;
+        if choice.trained.is_some() {
+            self.codec.store(choice.trained.clone());
+        }
+        Ok(choice)
     }
 
     /// Refuses what can be told to fail before anything is done.
@@ -76,8 +87,8 @@ impl Core {
         }
         let compression = match &request.target {
             Target::Codec(spec) => Some(Compression { spec: spec.clone(), keep: request.keep }),
-            Target::None => None,
-            Target::Auto { .. } => return Ok(()),
+            // What is going to be chosen is most likely not what rows are codes of by now.
+            Target::None | Target::Auto { .. } => None,
         };
         let compression_lossy = request.lossy;
         let settings = Settings { compression, compression_lossy, ..(*self.settings()).clone() };
@@ -123,13 +134,13 @@ impl Core {
         let trained = match known {
             Some(known) if few => known,
             Some(known) if known.report.rows >= trainer.rows() / OUTGROWN => {
-                let report = measured(trainer.measure(&*known.codec)?)?;
+                let report = self.finished(trainer.measure(&*known.codec)?)?;
                 TrainedCodec::new(known.codec.clone(), report)
             }
             None if few && request.min_recall.is_some() => return Err(self.too_few(trainer)),
             None if few => return Ok(Choice { compression, ..Choice::default() }),
             _ => {
-                let (codec, report) = train(trainer, spec)?;
+                let (codec, report) = self.train_and_measure(trainer, spec)?;
                 TrainedCodec::new(codec, report)
             }
         };
@@ -166,7 +177,7 @@ impl Core {
         }
         let mut tried = Vec::new();
         for (spec, bytes_per_vector) in specs {
-            let (codec, report) = train(trainer, &spec)?;
+            let (codec, report) = self.train_and_measure(trainer, &spec)?;
             let accepted = keep.recall(&report) >= min_recall;
             tried.push(Candidate { spec: spec.clone(), bytes_per_vector, report, accepted });
             if accepted {
@@ -181,6 +192,25 @@ impl Core {
         Err(refused(&tried, keep, min_recall))
     }
 
+    fn train_and_measure(
+        &self,
+        trainer: &mut Trainer<'_>,
+        spec: &CodecSpec,
+    ) -> Result<(Arc<dyn Codec>, CodecReport)> {
+        let codec = self.finished(trainer.train(spec)?)?;
+        let report = self.finished(trainer.measure(&*codec)?)?;
+        Ok((codec, report))
+    }
+
+    /// What came of work that is given up if the store stops, and for nothing else.
+    fn finished<T>(&self, outcome: Option<T>) -> Result<T> {
+        let why = || {
+            let failure = self.writer.as_ref().and_then(|writer| writer.log.failure());
+            failure.unwrap_or_else(|| Error::new(ErrorKind::Closed, "this store was closed"))
+        };
+        outcome.ok_or_else(why)
+    }
+
     fn too_few(&self, trainer: &Trainer<'_>) -> Error {
         let (rows, least) = (trainer.rows(), self.min_training_rows());
         Error::invalid(format!(
@@ -188,18 +218,6 @@ impl Core {
              store more first, or name a codec and no least recall to have it trained when there are enough"
         ))
     }
-}
-
-/// A codec, trained and measured.
-fn train(trainer: &mut Trainer<'_>, spec: &CodecSpec) -> Result<(Arc<dyn Codec>, CodecReport)> {
-    let codec = measured(trainer.train(spec)?)?;
-    let report = measured(trainer.measure(&*codec)?)?;
-    Ok((codec, report))
-}
-
-/// What came of work that is given up for one reason only.
-fn measured<T>(outcome: Option<T>) -> Result<T> {
-    outcome.ok_or_else(|| Error::new(ErrorKind::Closed, "the store was closed while a codec was trained"))
 }
 
 fn refused(tried: &[Candidate], keep: Keep, min_recall: f32) -> Error {

@@ -103,6 +103,8 @@ pub(crate) struct Manifests {
 pub(crate) struct Counters {
     pub(crate) flushes: AtomicU64,
     pub(crate) merges: AtomicU64,
+    /// Merges of one segment that was not as the settings ask for.
+    pub(crate) rewrites: AtomicU64,
     pub(crate) searches: AtomicU64,
 }
 

@@ -361,8 +361,7 @@ pub(super) fn assemble(
     let settings = match &options.settings {
         Some(settings) => {
             settings.check()?;
-            let Settings { compression, compression_lossy, .. } = kept;
-            Settings { compression, compression_lossy, ..settings.clone() }
+            settings.compressed_as(&kept)
         }
         None => kept,
     };

@@ -4,6 +4,7 @@
 //! told by the segments alone, so a switch that was interrupted goes on after the next open.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use codegraph_vector_ann::codec::CodecSpec;
 use codegraph_vector_base::{Error, Result};
@@ -95,11 +96,11 @@ impl Core {
     /// Trains what is to be trained, and writes anew what waits; in the background.
     pub(super) fn compress_where_due(self: &Arc<Self>) -> Result<()> {
         self.train_where_due()?;
-        self.rewrite_where_due(&mut |_, _| {}).map(|_| ())
+        self.rewrite_where_due(&mut |_, _| {})
     }
 
-    /// Writes segments anew until none waits; returns how many. `told` hears before each how many were, and how many wait.
-    pub(super) fn rewrite_where_due(self: &Arc<Self>, told: &mut dyn FnMut(u64, u64)) -> Result<u64> {
+    /// Writes segments anew until none waits. `told` hears after each how many were, and how many wait.
+    pub(super) fn rewrite_where_due(self: &Arc<Self>, told: &mut dyn FnMut(u64, u64)) -> Result<()> {
         let mut rewritten = 0;
         loop {
             let mut waiting = 0;
@@ -113,13 +114,14 @@ impl Core {
                 break;
             }
             rewritten += 1;
+            self.counters.rewrites.fetch_add(1, Ordering::Relaxed);
             told(rewritten, waiting - 1);
             self.clear_away()?;
         }
         if self.is_loss_over(&self.version.load(), &self.settings()) {
             self.configure(|settings| settings.compression_lossy = false)?;
         }
-        Ok(rewritten)
+        Ok(())
     }
 
     /// Segments that are to be written anew.

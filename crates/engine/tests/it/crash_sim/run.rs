@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use codegraph_vector::vfs::Vfs;
 use codegraph_vector::{
-    CompressRequest, Compression, Durability, ErrorKind, PersistentVectorStore, Settings, Target, TestSwitches,
+    CompressRequest, Compression, Durability, ErrorKind, PersistentVectorStore, Settings, Target,
+    TestSwitches,
 };
 use codegraph_vector_testkit::{CrashStyle, Lies, Rng, SimClock, SimVfs};
 
@@ -157,7 +158,9 @@ impl Run {
                 self.maintained(outcome, None)?;
             }
             Step::Enable(compression) => self.compress(&store, compression.as_ref(), || {
-                compression.clone().map_or_else(|| store.disable_compression(), |wanted| store.enable_compression(wanted))
+                compression
+                    .clone()
+                    .map_or_else(|| store.disable_compression(), |wanted| store.enable_compression(wanted))
             })?,
             Step::Compress(compression) => self.compress(&store, compression.as_ref(), || {
                 let target = compression.clone().map_or(Target::None, |wanted| Target::Codec(wanted.spec));
