@@ -29,11 +29,10 @@ pub(super) fn gap_closed(ours: f64, theirs: f64) -> Option<f64> {
     (theirs < 1.0).then(|| (ours - theirs) / (1.0 - theirs))
 }
 
-/// The class whose size is nearest; a size half way between is the smaller class's.
+/// The class whose size is nearest.
 pub(super) fn class_of(code_bytes: f64, dim: usize) -> usize {
     let distance = |class: &Class| ((4 * dim) as f64 / code_bytes / class.ratio as f64).log2().abs();
-    let nearest =
-        CLASSES.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)).then(b.ratio.cmp(&a.ratio)));
+    let nearest = CLASSES.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
     nearest.map_or(0, |class| class.ratio)
 }
 

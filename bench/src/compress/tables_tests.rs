@@ -33,7 +33,6 @@ fn a_code_belongs_to_the_nearest_size() {
     for (code_bytes, ratio) in sizes {
         assert_eq!(class_of(code_bytes, 384), ratio, "{code_bytes}");
     }
-    assert_eq!(class_of(96.0 * 2_f64.sqrt(), 384), 16);
     assert_eq!((class_of(1.0, 384), class_of(5000.0, 384)), (32, 4));
 }
 

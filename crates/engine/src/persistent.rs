@@ -193,8 +193,7 @@ impl PersistentVectorStore {
         Snapshot::open(&self.core)
     }
 
-    /// A node with its vector, bit for bit as it was given unless the store keeps less of it
-    /// ([`VectorMetadata::exact`]).
+    /// A node with its vector, bit for bit as it was given unless [`VectorMetadata::exact`] says otherwise.
     pub fn get(&self, id: NodeId) -> Result<Option<CodeNode>> {
         self.read(|snapshot| snapshot.get(id))
     }
@@ -204,7 +203,7 @@ impl PersistentVectorStore {
         self.read(|snapshot| snapshot.vector_metadata(id))
     }
 
-    /// The nearest nodes; see [`Snapshot::search`].
+    /// The nearest nodes, exactly.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
         self.read(|snapshot| snapshot.search(request))
     }

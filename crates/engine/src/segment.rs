@@ -308,3 +308,12 @@ impl MetadataReader<'_> {
         self.segment.checked_metadata(self.block.insert(block), ordinal)
     }
 }
+
+#[cfg(test)]
+#[path = "segment/golden_tests.rs"]
+mod golden_tests;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+#[path = "segment/segment_tests.rs"]
+mod tests;

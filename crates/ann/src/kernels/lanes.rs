@@ -234,9 +234,8 @@ macro_rules! table {
             centroids: &[f32],
             half_norms: &[f32],
         ) -> super::nearest::Nearest {
-            const VECTORS: usize = if <$lanes>::LANES == 16 { 2 } else { 4 };
             // SAFETY: the features are enabled here; `Kernels` checked the lengths.
-            unsafe { super::nearest::nearest::<$lanes, VECTORS>(group, centroids, half_norms) }
+            unsafe { super::nearest::nearest::<$lanes>(group, centroids, half_norms) }
         }
     };
 }

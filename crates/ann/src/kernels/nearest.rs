@@ -36,53 +36,96 @@ pub(super) trait Select: Lanes {
     unsafe fn store(to: *mut f32, a: Self::Vector);
 }
 
-/// [`Kernels::nearest`](super::Kernels::nearest), `VECTORS` vectors of points at a time.
+/// Vectors of points that are held in registers at a time.
+const VECTORS: usize = 2;
+
+/// Centroids that are held against them at a time: so the points are loaded once for all of these.
+const CENTROIDS: usize = 4;
+
+/// What was found so far for `VECTORS` vectors of points.
+struct Best<L: Select> {
+    score: [L::Vector; VECTORS],
+    number: [L::Vector; VECTORS],
+}
+
+/// [`Kernels::nearest`](super::Kernels::nearest).
 ///
 /// # Safety
 ///
 /// Needs the instruction set of `L`, and `centroids.len() == group.len() * half_norms.len()`.
 #[inline(always)]
-pub(super) unsafe fn nearest<L: Select, const VECTORS: usize>(
-    group: &[Group],
-    centroids: &[f32],
-    half_norms: &[f32],
-) -> Nearest {
+pub(super) unsafe fn nearest<L: Select>(group: &[Group], centroids: &[f32], half_norms: &[f32]) -> Nearest {
     const { assert!(GROUP.is_multiple_of(VECTORS * L::LANES)) };
     let mut found = Nearest { index: [0; GROUP], score: [f32::INFINITY; GROUP] };
     let mut numbers = [0.0; GROUP];
     let mut first = 0;
     while first < GROUP {
-        // SAFETY: `first + VECTORS * L::LANES <= GROUP` bounds every load and store; `centroid` is moved on once for
-        // each component of each centroid, of which there are as many as floats in `centroids`.
+        // SAFETY: `first + VECTORS * L::LANES <= GROUP` bounds the stores and what `compare` loads of points; there are
+        // `half_norms.len() - at` centroids from number `at` on.
         unsafe {
-            let mut least = [L::splat(f32::INFINITY); VECTORS];
-            let mut number = [L::zero(); VECTORS];
-            let mut centroid = centroids.as_ptr();
-            for (at, half_norm) in half_norms.iter().enumerate() {
-                let mut score = [L::splat(*half_norm); VECTORS];
-                for component in group {
-                    let c = L::splat(*centroid);
-                    centroid = centroid.add(1);
-                    for (vector, score) in score.iter_mut().enumerate() {
-                        let x = L::load(component.as_ptr().add(first + vector * L::LANES));
-                        *score = L::sub(*score, L::mul(c, x));
-                    }
-                }
-                let at = L::splat(at as f32);
-                for vector in 0..VECTORS {
-                    number[vector] = L::if_less(score[vector], least[vector], at, number[vector]);
-                    least[vector] = L::if_less(score[vector], least[vector], score[vector], least[vector]);
-                }
+            let mut best = Best { score: [L::splat(f32::INFINITY); VECTORS], number: [L::zero(); VECTORS] };
+            let mut at = 0;
+            while at + CENTROIDS <= half_norms.len() {
+                compare::<L, CENTROIDS>(group, first, centroids, half_norms, at, &mut best);
+                at += CENTROIDS;
+            }
+            while at < half_norms.len() {
+                compare::<L, 1>(group, first, centroids, half_norms, at, &mut best);
+                at += 1;
             }
             for vector in 0..VECTORS {
-                L::store(found.score.as_mut_ptr().add(first + vector * L::LANES), least[vector]);
-                L::store(numbers.as_mut_ptr().add(first + vector * L::LANES), number[vector]);
+                L::store(found.score.as_mut_ptr().add(first + vector * L::LANES), best.score[vector]);
+                L::store(numbers.as_mut_ptr().add(first + vector * L::LANES), best.number[vector]);
             }
         }
         first += VECTORS * L::LANES;
     }
     found.index = numbers.map(|number| number as u32);
     found
+}
+
+/// Holds `COUNT` centroids from number `at` on against the points from lane `first` on.
+///
+/// # Safety
+///
+/// As [`nearest`]; there are so many centroids, and `VECTORS * L::LANES` such points.
+#[inline(always)]
+unsafe fn compare<L: Select, const COUNT: usize>(
+    group: &[Group],
+    first: usize,
+    centroids: &[f32],
+    half_norms: &[f32],
+    at: usize,
+    best: &mut Best<L>,
+) {
+    let dim = group.len();
+    // SAFETY: centroid `at + c` begins at `(at + c) * dim` and has a float for each component of the group.
+    unsafe {
+        let mut scores = [[L::zero(); VECTORS]; COUNT];
+        for (c, scores) in scores.iter_mut().enumerate() {
+            *scores = [L::splat(*half_norms.get_unchecked(at + c)); VECTORS];
+        }
+        let from = centroids.as_ptr().add(at * dim);
+        for (d, component) in group.iter().enumerate() {
+            let mut x = [L::zero(); VECTORS];
+            for (vector, x) in x.iter_mut().enumerate() {
+                *x = L::load(component.as_ptr().add(first + vector * L::LANES));
+            }
+            for (c, scores) in scores.iter_mut().enumerate() {
+                let centroid = L::splat(*from.add(c * dim + d));
+                for (score, x) in scores.iter_mut().zip(x) {
+                    *score = L::sub(*score, L::mul(centroid, x));
+                }
+            }
+        }
+        for (c, scores) in scores.into_iter().enumerate() {
+            let number = L::splat((at + c) as f32);
+            for (vector, score) in scores.into_iter().enumerate() {
+                best.number[vector] = L::if_less(score, best.score[vector], number, best.number[vector]);
+                best.score[vector] = L::if_less(score, best.score[vector], score, best.score[vector]);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::rows::{
 /// Rows that are encoded in one go.
 const ENCODE_ROWS: usize = 16 * BLOCK_ROWS;
 /// Tails of codes that are held until all blocks are written; those beyond are made a second time.
-const TAILS_BYTES: usize = 64 << 20;
+const TAILS_BYTES: usize = if cfg!(test) { 4 << 10 } else { 64 << 20 };
 
 /// Writes all sections that have to do with vectors.
 pub(super) fn write<S: Copy>(

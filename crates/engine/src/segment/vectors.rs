@@ -96,13 +96,9 @@ impl Segment {
     /// How the vector of a row is kept.
     ///
     /// # Errors
-    /// `Corrupt` if codebooks or codes are damaged and nothing else is kept.
+    /// `Corrupt` if codebooks or codes are damaged.
     pub(crate) fn kept(&self, ordinal: RowOrdinal) -> Result<Kept> {
-        let trained = match self.code_reader() {
-            // What is kept beside the codes is as good without them.
-            Err(_) if self.keep() > Keep::None => None,
-            reader => reader?.map(|reader| reader.codec(ordinal).cloned()).transpose()?,
-        };
+        let trained = self.code_reader()?.map(|reader| reader.codec(ordinal).cloned()).transpose()?;
         let bytes = match self.keep() {
             Keep::Full => self.dimension * size_of::<f32>(),
             Keep::F16 => self.dimension * size_of::<f16>(),
@@ -188,7 +184,7 @@ impl Segment {
         Ok(Cow::Owned(vectors))
     }
 
-    /// The half floats of consecutive directions, row-major, in place, of a segment that keeps those.
+    /// What the codes of consecutive rows stand for, row-major.
     fn decoded(&self, rows: Range<RowOrdinal>) -> Result<Vec<f32>> {
         let (reader, norms) = (self.only_codes()?, self.norms()?);
         let mut vectors = vec![0.0; rows.len() * self.dimension];

@@ -75,3 +75,7 @@ impl Core {
         [Keep::Full, Keep::F16, Keep::None].map(of_class)
     }
 }
+
+#[cfg(test)]
+#[path = "encoding_tests.rs"]
+mod tests;

@@ -18,7 +18,8 @@ pub(crate) struct Row {
     pub(crate) id: NodeId,
     pub(crate) columns: RowColumns,
     pub(crate) vector: Vec<f32>,
-    pub(crate) kept: Kept,
+    /// The segment that it is in, and which row of it, if it is in one.
+    pub(crate) place: Option<(Arc<Segment>, RowOrdinal)>,
     pub(crate) encoded: Box<[u8]>,
 }
 
@@ -26,6 +27,17 @@ impl Row {
     /// The decoded metadata.
     pub(crate) fn metadata(&self) -> Result<Arc<NodeMetadata>> {
         NodeMetadata::decode(&self.encoded).map(Arc::new)
+    }
+
+    /// How its vector is kept.
+    ///
+    /// # Errors
+    /// `Corrupt` if the codes of its segment are damaged.
+    pub(crate) fn kept(&self) -> Result<Kept> {
+        match &self.place {
+            None => Ok(Kept::in_memory(self.vector.len())),
+            Some((segment, ordinal)) => segment.kept(*ordinal),
+        }
     }
 }
 
@@ -76,7 +88,7 @@ impl Core {
                 check_memory(row, vector)?;
                 let columns = columns_of(row, norm);
                 let (vector, encoded) = (vector.to_vec(), row.encoded.clone());
-                Ok(Row { id, columns, vector, kept: Kept::in_memory(self.dimension), encoded })
+                Ok(Row { id, columns, vector, place: None, encoded })
             });
             if let Some(row) = found {
                 return row.map(Some);
@@ -91,12 +103,12 @@ impl Core {
     }
 
     /// A row of a segment.
-    pub(crate) fn segment_row(&self, segment: &Segment, ordinal: RowOrdinal) -> Result<Row> {
+    pub(crate) fn segment_row(&self, segment: &Arc<Segment>, ordinal: RowOrdinal) -> Result<Row> {
         Ok(Row {
             id: segment.id(ordinal)?,
             columns: segment.columns(ordinal)?,
             vector: segment.vector(ordinal)?.into_owned(),
-            kept: segment.kept(ordinal)?,
+            place: Some((segment.clone(), ordinal)),
             encoded: segment.encoded_metadata(ordinal, &self.caches())?,
         })
     }

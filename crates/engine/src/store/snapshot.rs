@@ -68,19 +68,23 @@ impl Snapshot {
     }
 
     /// What is kept of a node's vector.
+    ///
+    /// # Errors
+    /// `Corrupt` if what is stored of the node, or the codes of its segment, are damaged.
     pub fn vector_metadata(&self, id: NodeId) -> Result<Option<VectorMetadata>> {
-        let row = self.row(id)?;
-        Ok(row.map(|Row { id, columns, kept, encoded, .. }| VectorMetadata {
+        let Some(row) = self.row(id)? else { return Ok(None) };
+        let kept = row.kept()?;
+        Ok(Some(VectorMetadata {
             node_id: id,
-            seqno: columns.seqno,
-            created_us: columns.created_us,
-            updated_us: columns.updated_us,
-            norm: columns.norm,
+            seqno: row.columns.seqno,
+            created_us: row.columns.created_us,
+            updated_us: row.columns.updated_us,
+            norm: row.columns.norm,
             exact: kept.exact,
             codec: kept.codec,
             vector_bytes: kept.bytes,
-            metadata_bytes: encoded.len() as u64,
-            checksum: columns.checksum,
+            metadata_bytes: row.encoded.len() as u64,
+            checksum: row.columns.checksum,
         }))
     }
 

@@ -179,7 +179,7 @@ fn fit_even(column: &[f32], count: usize) -> [f32; 2] {
     for _ in 0..MOVES {
         let line = line_through(column, best, top);
         let error = squared_error(column, line, top);
-        if !(error < least) {
+        if error.total_cmp(&least).is_ge() {
             break;
         }
         (best, least) = (line, error);
