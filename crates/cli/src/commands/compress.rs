@@ -188,7 +188,9 @@ pub(crate) fn run(globals: &Globals, args: &CompressArgs) -> Result<(), Failure>
 impl Method {
     /// Refuses what would be ignored.
     fn check(&self) -> Result<(), Failure> {
-        let Self::Scalar(ScalarArgs { nbits, non_uniform, scope, bfloat16, .. }) = self else { return Ok(()) };
+        let Self::Scalar(ScalarArgs { nbits, non_uniform, scope, bfloat16, .. }) = self else {
+            return Ok(());
+        };
         let has_levels = *nbits < 16;
         if *bfloat16 && *nbits != 16 {
             return Err(Failure::Usage("--bfloat16 goes with --nbits 16".to_owned()));
@@ -214,16 +216,12 @@ impl Method {
                 args.policy.request(CodecSpec::Product { m, nbits, rotate })
             }
             Self::Binary(args) => args.policy.request(CodecSpec::Binary { bits: args.bits }),
-            Self::Transform(args) => {
-                args.policy.request(CodecSpec::Transform { bytes: args.bytes.get() })
-            }
+            Self::Transform(args) => args.policy.request(CodecSpec::Transform { bytes: args.bytes.get() }),
             Self::Auto(AutoArgs { min_recall, max_bytes, work }) => {
                 let max_bytes = max_bytes.map(NonZeroUsize::get);
                 work.request(Target::Auto { min_recall: *min_recall, max_bytes })
             }
-            Self::None(args) => {
-                CompressRequest { lossy: args.lossy, ..CompressRequest::new(Target::None) }
-            }
+            Self::None(args) => CompressRequest { lossy: args.lossy, ..CompressRequest::new(Target::None) },
         }
     }
 }

@@ -37,7 +37,9 @@ pub(crate) fn run(globals: &Globals, _args: &ExportArgs) -> Result<(), Failure> 
     })?;
     if inexact > 0 {
         let vectors = output::count(inexact, "vector");
-        eprintln_quiet(&format!("warning: {vectors} with \"exact\": false, which the store does not keep as given"));
+        eprintln_quiet(&format!(
+            "warning: {vectors} with \"exact\": false, which the store does not keep as given"
+        ));
     }
     failed.map_or(Ok(()), |error| Err(error.into()))
 }

@@ -24,7 +24,7 @@ fn specs() -> [CodecSpec; 6] {
         scalar(16, true),
         CodecSpec::Product { m: 4, nbits: 6, rotate: true },
         CodecSpec::Binary { bits: 3 },
-        CodecSpec::Scalar { nbits: 4, uniform: true, scope: Scope::Global, brain: false },
+        CodecSpec::Transform { bytes: 4 },
     ]
 }
 
@@ -55,9 +55,8 @@ impl World {
     }
 
     fn put(&mut self, ids: std::ops::Range<NodeId>) {
-        let nodes: Vec<CodeNode> = ids
-            .map(|id| CodeNode { embedding: self.vector(), ..sample::node(&mut self.rng, id) })
-            .collect();
+        let nodes: Vec<CodeNode> =
+            ids.map(|id| CodeNode { embedding: self.vector(), ..sample::node(&mut self.rng, id) }).collect();
         sample::put(&self.store, &mut self.model, &nodes).unwrap();
     }
 
@@ -135,26 +134,41 @@ impl View {
         matching.map(|node| node.id).collect()
     }
 
-    /// The best rows by what `vector` gives for each.
-    fn brute_force(
-        &self,
-        request: &SearchRequest,
-        vector: impl Fn(NodeId) -> Vec<f32>,
-    ) -> Vec<(f32, NodeId)> {
-        let scan = ExactScan::new(self.metric, &request.vector);
-        let score = |id| (scan.score_one(&vector(id), self.kept[&id].1.norm), id);
-        let mut scored: Vec<_> = self.matching(request).into_iter().map(score).collect();
+    /// The best rows by these scores.
+    fn brute_force(&self, request: &SearchRequest, score: impl Fn(NodeId) -> f32) -> Vec<(f32, NodeId)> {
+        let mut scored: Vec<_> = self.matching(request).into_iter().map(|id| (score(id), id)).collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         scored.truncate(request.limit);
         scored
     }
 
+    /// The best by the vectors that were given.
     fn given(&self, request: &SearchRequest) -> Vec<(f32, NodeId)> {
-        self.brute_force(request, |id| self.model[&id].embedding.clone())
+        let scan = ExactScan::new(self.metric, &request.vector);
+        self.brute_force(request, |id| scan.score_one(&self.model[&id].embedding, self.kept[&id].1.norm))
     }
 
+    /// The best by what is kept.
     fn stored(&self, request: &SearchRequest) -> Vec<(f32, NodeId)> {
-        self.brute_force(request, |id| self.kept[&id].0.embedding.clone())
+        self.brute_force(request, |id| self.score(request, id))
+    }
+
+    /// The score of what is kept of a row: of its vector, or if a search may go by codes and there is nothing else, what
+    /// is made of the norm and the product that the code stands for.
+    fn score(&self, request: &SearchRequest, id: NodeId) -> f32 {
+        let (CodeNode { embedding, .. }, VectorMetadata { norm, .. }) = &self.kept[&id];
+        if request.exact || self.has_vector(id) {
+            return ExactScan::new(self.metric, &request.vector).score_one(embedding, *norm);
+        }
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+        let (product, norm) = (dot(&request.vector, embedding), f64::from(*norm));
+        let squared = dot(&request.vector, &request.vector);
+        let score = match self.metric {
+            Metric::Cosine => (product / (squared.sqrt() * norm)).clamp(-1.0, 1.0),
+            Metric::Dot => product,
+            Metric::Euclidean => -(squared + norm * norm - 2.0 * product).max(0.0).sqrt(),
+        };
+        score as f32
     }
 
     fn check(&self, world: &mut World) {
@@ -171,7 +185,9 @@ impl View {
             found += best.iter().filter(|(_, id)| is_in(*id, results)).count();
             asked += best.len();
         }
-        assert!(found * 100 >= asked * 80, "{found} of {asked} were found");
+        // Of 600 rows in 8 dimensions, by codes of 3 to 4 bytes at the worst.
+        let floor = if self.kept.keys().all(|id| self.has_vector(*id)) { 90 } else { 55 };
+        assert!(found * 100 >= asked * floor, "{found} of {asked} were found");
     }
 
     /// What holds of every result, by codes or not.
@@ -183,13 +199,12 @@ impl View {
             a.score > b.score || (a.score == b.score && a.node_id < b.node_id)
         };
         assert!(results.matches.windows(2).all(order), "best first, ties by id");
-        let scan = ExactScan::new(self.metric, &request.vector);
         for hit in &results.matches {
             assert!(matching.contains(&hit.node_id), "{} does not match", hit.node_id);
             let (node, metadata) = &self.kept[&hit.node_id];
             assert_eq!(hit.vector.as_ref(), Some(&node.embedding));
             assert_eq!(hit.exact, metadata.exact);
-            let score = scan.score_one(&node.embedding, metadata.norm);
+            let score = self.score(request, hit.node_id);
             if self.has_vector(hit.node_id) {
                 assert_eq!(hit.score.to_bits(), score.to_bits(), "the score of the vector");
             } else {
@@ -201,14 +216,17 @@ impl View {
         }
     }
 
-    /// Whether more than a code is kept of a row.
+    /// Whether more than a code is kept of a row. Codes of 16 bits are as long as half floats, and count as no more.
     fn has_vector(&self, id: NodeId) -> bool {
-        self.kept[&id].1.vector_bytes >= 2 * DIMENSION as u64
+        let VectorMetadata { exact, codec, vector_bytes, .. } = &self.kept[&id].1;
+        let long_code = codec.as_ref().is_some_and(|codec| codec.starts_with("scalar:nbits=16"));
+        *exact || (*vector_bytes == 2 * DIMENSION as u64 && !long_code)
     }
 
     /// An exact request looks at all that is kept.
     fn check_exact(&self, request: &SearchRequest) {
-        let results = self.snapshot.search(&request.clone().with_exact(true)).unwrap();
+        let request = &request.clone().with_exact(true);
+        let results = self.snapshot.search(request).unwrap();
         let all_given = self.kept.values().all(|(_, metadata)| metadata.exact);
         assert!(results.exact || !all_given, "every vector was looked at");
         self.check_matches(request, &results);

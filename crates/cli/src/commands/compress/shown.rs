@@ -94,7 +94,10 @@ impl Outcome {
                 line("measured on", measured.sample())?;
             }
             None if self.codec.is_some() => {
-                line("trained", "once there are rows enough; vectors stay as they are until then".to_owned())?;
+                line(
+                    "trained",
+                    "once there are rows enough; vectors stay as they are until then".to_owned(),
+                )?;
             }
             None => {}
         }

@@ -83,7 +83,12 @@ impl<'s, 'r, 'c> CodedSearches<'s, 'r, 'c> {
         failed.map_or(Ok(()), Err)
     }
 
-    fn scan_apart(&mut self, pass: &SegmentPass<'_>, groups: &'c [CodeGroup<'c>], number: usize) -> Result<()> {
+    fn scan_apart(
+        &mut self,
+        pass: &SegmentPass<'_>,
+        groups: &'c [CodeGroup<'c>],
+        number: usize,
+    ) -> Result<()> {
         let search = &mut *self.searches[number];
         let Some(filter) = &search.request.filter else { return Ok(()) };
         let matching = pass.segment.candidates(filter)?;
