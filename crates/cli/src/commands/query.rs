@@ -42,12 +42,16 @@ pub(crate) struct QueryArgs {
     /// .jsonl, which takes larger ids and has the scores
     #[arg(long, value_name = "F.npy|F.jsonl")]
     out: Option<PathBuf>,
-    /// Effort: more finds more of the nearest. Without an index the search is exact at any effort
+    /// Effort: more finds more of the nearest. Without an index it changes nothing
     #[arg(long, value_name = "E")]
     ef: Option<NonZeroU32>,
-    /// Compare with every vector, index or not
+    /// Compare with every vector, also where the store has codes of them
     #[arg(long)]
     exact: bool,
+    /// In a compressed store: how many of the nearest by codes are ranked anew by their vectors; k at least
+    /// [default: 100, or k if that is more]
+    #[arg(long, value_name = "N", conflicts_with = "exact")]
+    rerank: Option<u32>,
     /// Threads, each with one query at a time
     #[arg(long, value_name = "T", default_value = "1")]
     threads: NonZeroU16,
@@ -113,8 +117,8 @@ fn out_format(path: &Path) -> Result<Format, Failure> {
 }
 
 fn read_requests(args: &QueryArgs, dimension: usize) -> Result<Vec<SearchRequest>, Failure> {
-    // There is no index yet that could do with less than everything: both ask for what is done anyway.
-    let _ = (args.ef, args.exact);
+    // There is no index yet that effort could be asked of.
+    let _ = args.ef;
     let mut vectors = formats::open_vectors(&args.file)?;
     if vectors.dimension() != dimension {
         let message =
@@ -129,6 +133,8 @@ fn read_requests(args: &QueryArgs, dimension: usize) -> Result<Vec<SearchRequest
         }
         requests.extend(block.chunks_exact(dimension).map(|vector| SearchRequest {
             with_metadata: false,
+            exact: args.exact,
+            rerank: args.rerank.map(|rows| rows as usize),
             ..SearchRequest::new(vector, args.k as usize)
         }));
     }
