@@ -3,14 +3,17 @@
 //! `cargo run --release -p codegraph-vector-ann --example codes -- BASE.npy QUERIES.npy K SPEC...`
 //!
 //! The files hold float16, row after row. Each codec is trained on every fourth row and codes all of them. Prints, for each metric, the
-//! queries per second by themselves and in batches, medians of five rounds, and the share of the `K` best by the
+//! microseconds of the processor that a query takes by itself and in a batch, medians of five rounds, and the share of the `K` best by the
 //! scores of all codes that the scan finds; for the best kernels, and for the others under cosine.
 // A benchmark takes the time itself, and reads its input.
 #![allow(clippy::disallowed_methods)]
 
-use codegraph_vector_ann::codec::{CodeScan, CodecSpec, CodedRows, Input, PackedCodes, TrainControl, train};
+use codegraph_vector_ann::codec::{
+    CodeScan, CodecSpec, CodedRows, Input, PackedCodes, TrainControl, train,
+};
 use codegraph_vector_ann::{LookUps, Metric, Rows, TopK, norm};
 use std::hint::black_box;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 const ROUNDS: usize = 5;
@@ -47,26 +50,23 @@ fn measure(spec: &CodecSpec, dim: usize, base: &[f32], queries: &[f32], k: usize
     let codes = PackedCodes::new(codec.layout(), rows, &packed).expect("as packed");
     let coded = CodedRows { codes, norms: &norms };
     println!("{spec}: {rows} rows, {:?}, best {k}", codec.layout());
-    for (kernels, metrics) in
-        LookUps::all_available().into_iter().zip([&Metric::ALL[..], &Metric::ALL[..1], &[]])
-    {
+    for (kernels, metrics) in LookUps::all_available().into_iter().zip([&Metric::ALL[..], &Metric::ALL[..1], &[]]) {
         for &metric in metrics {
             let scan = |query| CodeScan::with_kernels(metric, query, &*codec, kernels);
             let ready: Vec<CodeScan<'_>> = queries.chunks(dim).map(scan).collect();
-            let alone = pace(ready.len(), || {
+            let alone = cost(ready.len(), || {
                 for scan in &ready {
                     black_box(found(scan, coded, k));
                 }
             });
-            let batch = pace(ready.len(), || {
+            let batch = cost(ready.len(), || {
                 for scans in ready.chunks(BATCH) {
                     let mut tops: Vec<TopK<u32>> = scans.iter().map(|_| TopK::new(k)).collect();
                     CodeScan::scan_batch(scans, coded, |_, row| Some(row), &mut tops);
                     black_box(tops);
                 }
             });
-            let made =
-                pace(ready.len(), || drop(black_box(queries.chunks(dim).map(scan).collect::<Vec<_>>())));
+            let made = cost(ready.len(), || drop(black_box(queries.chunks(dim).map(scan).collect::<Vec<_>>())));
             let (mut wanted, mut got) = (0, 0);
             for scan in ready.iter().step_by(8) {
                 let mut top = TopK::new(k);
@@ -78,10 +78,8 @@ fn measure(spec: &CodecSpec, dim: usize, base: &[f32], queries: &[f32], k: usize
                 got += top.into_sorted().iter().filter(|hit| hits.contains(&hit.key)).count();
             }
             println!(
-                "  {:10} {metric:9}: {:6.1} us alone, {batch:6.0} queries/s in batches, prepared in {:.1} us, {:.5} found",
+                "  {:10} {metric:9}: {alone:6.1} us alone, {batch:6.1} in a batch, {made:5.1} to prepare; {:.5} found",
                 kernels.name(),
-                1e6 / alone,
-                1e6 / made,
                 got as f64 / wanted as f64
             );
         }
@@ -94,16 +92,24 @@ fn found(scan: &CodeScan<'_>, coded: CodedRows<'_>, k: usize) -> Vec<u32> {
     top.into_sorted().iter().map(|hit| hit.key).collect()
 }
 
-/// Queries per second.
-fn pace(queries: usize, mut work: impl FnMut()) -> f64 {
+/// Microseconds of the processor a query.
+fn cost(queries: usize, mut work: impl FnMut()) -> f64 {
     let round = |_| {
-        let start = Instant::now();
+        let start = spent_ns();
         work();
-        queries as f64 / start.elapsed().as_secs_f64()
+        (spent_ns() - start) / 1e3 / queries as f64
     };
-    let mut paces: Vec<f64> = (0..ROUNDS).map(round).collect();
-    paces.sort_by(f64::total_cmp);
-    paces[ROUNDS / 2]
+    let mut costs: Vec<f64> = (0..ROUNDS).map(round).collect();
+    costs.sort_by(f64::total_cmp);
+    costs[ROUNDS / 2]
+}
+
+/// What this thread has had of the processor, so that others on the machine do not count; else the time of day.
+fn spent_ns() -> f64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let spent = spent.and_then(|text| text.split(' ').next()?.parse().ok());
+    spent.unwrap_or_else(|| START.elapsed().as_secs_f64() * 1e9)
 }
 
 /// The numbers of a file of float16 in C order, and how many a row has.
@@ -112,11 +118,9 @@ fn read(path: &str) -> (Vec<f32>, usize) {
     let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = String::from_utf8_lossy(&bytes[10..10 + length]);
     assert!(header.contains("'<f2'") && header.contains("'fortran_order': False"), "{header}");
-    let shape =
-        header.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')')).expect("a shape").0;
+    let shape = header.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')')).expect("a shape").0;
     let dim = shape.split(',').nth(1).and_then(|text| text.trim().parse().ok()).expect("two dimensions");
-    let numbers =
-        bytes[10 + length..].chunks_exact(2).map(|half| widen(u16::from_le_bytes([half[0], half[1]])));
+    let numbers = bytes[10 + length..].chunks_exact(2).map(|half| widen(u16::from_le_bytes([half[0], half[1]])));
     (numbers.collect(), dim)
 }
 

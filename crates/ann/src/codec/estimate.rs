@@ -16,7 +16,7 @@ use super::NibbleTables;
 ///
 /// The rows that matter are no random ones: they are among the best, and their tails lie above the mean as their
 /// heads do.
-pub(super) const SPREADS: f32 = 4.5;
+pub(super) const SPREADS: f32 = 9.0;
 
 /// Bytes of a tail that are looked up before it is asked again whether the rest is worth it.
 pub(super) const STEP_BYTES: usize = 16;
@@ -41,7 +41,7 @@ impl Estimate {
     /// Of these tables; `None` if there is no head, or more than can be added.
     pub(super) fn new(nibbles: &NibbleTables) -> Option<Self> {
         let (head, tail) = nibbles.tables.split_at_checked(2 * nibbles.layout.head)?;
-        let lows: Vec<f32> = head.iter().map(|table| least(table)).collect();
+        let lows: Vec<f32> = head.iter().map(least).collect();
         let ranges: Vec<f32> = head.iter().zip(&lows).map(|(table, low)| greatest(table) - low).collect();
         let most: f32 = nibbles.tables.iter().map(|table| greatest(table).max(-least(table))).sum();
         let finite = most.is_finite() && ranges.iter().sum::<f32>().is_finite();
