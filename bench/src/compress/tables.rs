@@ -183,7 +183,7 @@ fn full_table(all: &[Figures], dim: usize, ours: bool) -> String {
     rows.sort_by(|a, b| b.code_bytes.total_cmp(&a.code_bytes).then(b.recall.total_cmp(&a.recall)));
     let mut columns = vec!["codec", "ratio", "bytes a vector", "MB in all", "recall@10"];
     if ours {
-        columns.push("ranked anew");
+        columns.extend(["ranked anew", "kept by the scan"]);
     }
     columns.push("queries/s");
     if ours {
@@ -195,7 +195,7 @@ fn full_table(all: &[Figures], dim: usize, ours: bool) -> String {
         let ratio = format!("{:.1}", (4 * dim) as f64 / row.code_bytes);
         let mut cells =
             vec![name, ratio, bytes(row.code_bytes), format!("{:.1}", row.bytes / 1e6), share(row.recall)];
-        cells.extend(row.reranked.map(share));
+        cells.extend([row.reranked, row.agreement].into_iter().flatten().map(share));
         cells.push(rate(row.scan_qps));
         cells.extend(row.p50_us.map(|p50| format!("{p50:.0} µs")));
         cells.extend([rate(row.encode_per_s), format!("{:.2} s", row.train_s)]);
