@@ -56,6 +56,10 @@ bench-retrieval *ARGS:
 bench-index *ARGS:
     cargo run --release -p codegraph-vector-bench -- index {{ARGS}}
 
+# Codecs at equal bytes. Give --base, --queries and --gt; --peers-dir and --python for other libraries; --into BENCHMARKS.md.
+bench-compress *ARGS:
+    cargo run --release -p codegraph-vector-bench -- compress {{ARGS}}
+
 # cgv mcp, by the Python package `mcp` (pip install 'mcp>=2.3,<3').
 test-mcp PYTHON="python3":
     cargo build -p codegraph-vector-cli --locked

@@ -41,28 +41,60 @@ pub(crate) fn node(id: NodeId, vector: Vec<f32>) -> CodeNode {
 /// Reads a file, or makes `rows` clustered unit vectors if there is none.
 pub(crate) fn load_or_make(path: Option<&Path>, rows: usize, dimension: usize) -> Result<Vectors, String> {
     match path {
-        Some(path) => load(path).map_err(|error| format!("{}: {error}", path.display())),
+        Some(path) => load(path),
         None => Ok(make(rows, dimension, 7)),
     }
 }
 
 /// Reads a file.
 pub(crate) fn load(path: &Path) -> Result<Vectors, String> {
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let Table { columns, kind, body } = table(path)?;
+    let values = match kind {
+        Kind::Half => {
+            body.as_chunks().0.iter().map(|half| half::f16::from_le_bytes(*half).to_f32()).collect()
+        }
+        Kind::Float => body.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
+        Kind::Int => return Err("not floats".into()),
+    };
+    Ok(Vectors { dimension: columns, values })
+}
+
+/// Reads a file of row numbers, as int32.
+pub(crate) fn load_ids(path: &Path) -> Result<Vec<Vec<u32>>, String> {
+    let Table { columns, kind, body } = table(path)?;
+    let Kind::Int = kind else { return Err("not int32".into()) };
+    let ids: Vec<u32> = body.as_chunks().0.iter().map(|id| u32::from_le_bytes(*id)).collect();
+    Ok(ids.chunks_exact(columns.max(1)).map(<[u32]>::to_vec).collect())
+}
+
+/// What a file holds.
+struct Table {
+    columns: usize,
+    kind: Kind,
+    body: Vec<u8>,
+}
+
+/// Of what its numbers are.
+enum Kind {
+    Half,
+    Float,
+    Int,
+}
+
+fn table(path: &Path) -> Result<Table, String> {
+    let mut bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let len = bytes.get(8..10).ok_or("too short")?;
     let body = 10 + usize::from(u16::from_le_bytes([len[0], len[1]]));
     let header = String::from_utf8_lossy(bytes.get(10..body).ok_or("too short")?).into_owned();
     let shape =
         header.split("'shape': (").nth(1).and_then(|rest| rest.split(')').next()).ok_or("no shape")?;
     let sizes: Vec<usize> = shape.split(',').filter_map(|part| part.trim().parse().ok()).collect();
-    let [_, dimension] = sizes[..] else { return Err("not a table".into()) };
-    let values = &bytes[body..];
-    let values = if header.contains("<f2") {
-        values.as_chunks::<2>().0.iter().map(|half| half::f16::from_le_bytes(*half).to_f32()).collect()
-    } else {
-        values.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
-    };
-    Ok(Vectors { dimension, values })
+    let [_, columns] = sizes[..] else { return Err("not a table".into()) };
+    let kinds = [("<f2", Kind::Half), ("<f4", Kind::Float), ("<i4", Kind::Int)];
+    let kind =
+        kinds.into_iter().find(|(name, _)| header.contains(name)).ok_or("no float16, float32 or int32")?.1;
+    bytes.drain(..body);
+    Ok(Table { columns, kind, body: bytes })
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

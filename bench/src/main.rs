@@ -5,12 +5,16 @@
 //! `cargo run --release -p codegraph-vector-bench -- retrieval [--corpus stdlib|stdlib-with-tests|crates|PATH]…
 //! [--language NAME] [--minilm DIR] [--show N]`
 //! `cargo run --release -p codegraph-vector-bench -- index [--corpus …] [--dir DIR]`
+//! `cargo run --release -p codegraph-vector-bench -- compress --base BASE.npy --queries Q.npy --gt GT.npy
+//! [--peers-dir DIR --python PYTHON | --peers-json LINES] [--peers PART,…] [--codecs PART;…] [--rounds N] [--repeat N]
+//! [--min-seconds S] [--json FILE] [--into BENCHMARKS.md]`
 //!
 //! Each pair is interleaved and repeated five times; the median counts. Absolute figures illustrate.
 
 #![allow(clippy::disallowed_methods)] // A benchmark measures the real clock and the real disk.
 
 mod commit;
+mod compress;
 mod data;
 mod disk;
 mod faiss;
@@ -35,11 +39,13 @@ struct Args {
     python: Option<PathBuf>,
     rows: usize,
     retrieval: retrieval::Options,
+    compress: compress::Options,
 }
 
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
-    let command = given.next().ok_or("say what to measure: store, scan, memory, retrieval or index")?;
+    let command =
+        given.next().ok_or("say what to measure: store, scan, memory, retrieval, index or compress")?;
     let mut args = Args {
         command,
         data: None,
@@ -48,11 +54,12 @@ fn args() -> Result<Args, String> {
         python: None,
         rows: 1_000_000,
         retrieval: retrieval::Options::default(),
+        compress: compress::Options::default(),
     };
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
-            "--data" => args.data = Some(value.into()),
+            "--data" | "--base" => args.data = Some(value.into()),
             "--queries" => args.queries = Some(value.into()),
             "--dir" => args.dir = Some(value.into()),
             "--python" => args.python = Some(value.into()),
@@ -62,6 +69,7 @@ fn args() -> Result<Args, String> {
             "--minilm" => args.retrieval.minilm = Some(value.into()),
             "--show" => args.retrieval.show = value.parse().map_err(|_| format!("{value} is no number"))?,
             "--dump" => args.retrieval.dump = Some(value.into()),
+            _ if args.compress.set(&name, &value)? => {}
             _ => return Err(format!("{name} is not known")),
         }
     }
@@ -104,6 +112,11 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             let corpora = &args.retrieval.corpora;
             let which = corpora.first().map_or("stdlib", String::as_str);
             index::run(folder.path(), which, &mut report).map_err(plain)?;
+        }
+        "compress" => {
+            let (base, queries, python) =
+                (args.data.as_deref(), args.queries.as_deref(), args.python.as_deref());
+            compress::run(folder.path(), base, queries, python, &args.compress)?;
         }
         // The benchmarks of memory and indexing start themselves again with these, to look at fresh processes.
         "open" => memory::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,

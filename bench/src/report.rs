@@ -14,14 +14,21 @@ pub(crate) enum Goal {
     AtMost(f64),
 }
 
+impl Goal {
+    /// The goal, and whether a ratio meets it.
+    pub(crate) fn verdict(&self, ratio: f64) -> String {
+        let (met, goal) = match self {
+            Self::AtLeast(least) => (ratio >= *least, format!("≥ {least}")),
+            Self::AtMost(most) => (ratio <= *most, format!("≤ {most}")),
+        };
+        format!("{goal} {}", if met { "met" } else { "**missed**" })
+    }
+}
+
 impl Report {
     /// Adds what was measured: ours, the yardstick, their ratio, and the goal for it.
     pub(crate) fn ratio(&mut self, what: &str, ours: String, yardstick: String, ratio: f64, goal: &Goal) {
-        let (met, goal) = match goal {
-            Goal::AtLeast(least) => (ratio >= *least, format!("≥ {least}")),
-            Goal::AtMost(most) => (ratio <= *most, format!("≤ {most}")),
-        };
-        let verdict = format!("{goal} {}", if met { "met" } else { "**missed**" });
+        let verdict = goal.verdict(ratio);
         self.rows.push([what.to_owned(), ours, yardstick, format!("{ratio:.2}"), verdict]);
         eprintln!("{}", self.rows.last().map(|row| row.join(" | ")).unwrap_or_default());
     }

@@ -6,16 +6,20 @@
 use codegraph_vector_base::{NodeId, RowOrdinal};
 use serde_json::Value;
 
+use crate::compression::TrainedCodec;
 use crate::filter::Filter;
 use crate::node::{NodeMetadata, node_id_from_json, parse_node_id};
 use crate::record::{CommitHead, PartView, deleted_ids};
-use crate::rows::{Columns, IdFilter, IdIndex, Ids, PayloadIndex, PayloadReader};
+use crate::rows::{
+    CodebookPlace, Columns, IdFilter, IdIndex, Ids, PayloadIndex, PayloadReader, RawSample, read_codebooks,
+    read_groups,
+};
 
 /// A decoder, by the name of its corpus.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 11] = [
     ("record", record),
     ("metadata", metadata),
     ("ids", ids),
@@ -23,6 +27,9 @@ pub const TARGETS: [Target; 8] = [
     ("columns", columns),
     ("payload", payload),
     ("payload_index", payload_index),
+    ("codebooks", codebooks),
+    ("codes", codes),
+    ("raw_sample", raw_sample),
     ("json", json),
 ];
 
@@ -143,6 +150,48 @@ pub fn payload_index(bytes: &[u8]) {
         assert!(rows.end <= index.rows());
         Ok(())
     });
+}
+
+/// Section *codebooks*. What is a codebook is one again.
+pub fn codebooks(bytes: &[u8]) {
+    let Ok(places) = read_codebooks(&bytes) else { return };
+    for CodebookPlace { id, report, bytes: place } in places {
+        let bytes = &bytes[place];
+        let Ok(codec) = codegraph_vector_ann::codec::read(bytes) else { continue };
+        let trained = TrainedCodec::read(id, report, bytes, codec.dim());
+        assert_eq!(trained.is_ok(), xxhash_rust::xxh3::xxh3_128(bytes) == id.0);
+    }
+}
+
+/// Section *codes*, of as many rows as the first two bytes say. Each row is in one group.
+pub fn codes(bytes: &[u8]) {
+    let Some((rows, bytes)) = rows_and(bytes) else { return };
+    let Ok(groups) = read_groups(&bytes, rows) else { return };
+    let mut seen = vec![0; rows];
+    for group in &groups {
+        assert!(bytes.get(group.codes.clone()).is_some());
+        match &group.ordinals {
+            None => seen.iter_mut().for_each(|times| *times += 1),
+            Some(range) => {
+                let ordinals = bytes[range.clone()].as_chunks().0;
+                assert_eq!(ordinals.len(), group.rows as usize);
+                ordinals.iter().for_each(|ordinal| seen[u32::from_le_bytes(*ordinal) as usize] += 1);
+            }
+        }
+    }
+    assert!(seen.iter().all(|times| *times == 1));
+}
+
+/// Section *raw sample*, of a segment of as many rows as the first two bytes say, of the dimension that it says itself.
+pub fn raw_sample(bytes: &[u8]) {
+    let Some((rows, bytes)) = rows_and(bytes) else { return };
+    let dimension =
+        bytes.get(8..).and_then(|rest| rest.first_chunk()).map_or(1, |four| u32::from_le_bytes(*four));
+    let Ok(sample) = RawSample::open(&bytes, rows, dimension as usize) else { return };
+    if let (Ok(ordinals), Ok(vectors)) = (sample.ordinals(&bytes), sample.vectors(&bytes)) {
+        assert_eq!(ordinals.len() * dimension as usize, vectors.len());
+        assert!(ordinals.iter().all(|ordinal| (*ordinal as usize) < rows));
+    }
 }
 
 /// JSON from outside: a filter, metadata or an id.

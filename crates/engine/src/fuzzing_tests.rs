@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use codegraph_vector_ann::codec::{self, CodecReport, TrainControl};
 use codegraph_vector_base::{Result, RowChecksum, SeqNo, wire};
 use codegraph_vector_testkit::corpus::{self, Seeds};
 
@@ -9,8 +10,8 @@ use super::*;
 use crate::node::CodeNode;
 use crate::record::{KIND_COMMIT, KIND_DELETES, KIND_ROWS, NewRow, Parts, RowHead};
 use crate::rows::{
-    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, write_columns, write_id_filter, write_id_index,
-    write_ids,
+    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, padding, place_groups, write_codebooks,
+    write_columns, write_groups, write_id_filter, write_id_index, write_ids, write_sample_head,
 };
 
 fn folder() -> PathBuf {
@@ -111,6 +112,70 @@ fn ids_of(ids: &[NodeId]) -> Vec<u8> {
     with_rows(ids.len(), &bytes)
 }
 
+const SPECS: [&str; 2] = [
+    "scalar:nbits=8,uniform=true,scope=global,brain=false",
+    "scalar:nbits=4,uniform=true,scope=global,brain=false",
+];
+
+/// Sections with codebooks of these specs, of 4 dimensions.
+fn codebooks_of(sections: &[&[&str]]) -> Vec<Vec<u8>> {
+    let sample: Vec<f32> = (0..200).map(|at| (at as f32).sin()).collect();
+    let train = |spec: &&str| {
+        let codec = codec::train(&spec.parse().expect("a spec"), 4, &sample, &TrainControl::QUIET);
+        let report = CodecReport {
+            recall_at_10: 0.5,
+            recall_at_10_reranked: 1.0,
+            mean_squared_error: 0.25,
+            rows: 50,
+            held_out_queries: 7,
+            real_queries: 3,
+        };
+        TrainedCodec::new(codec.expect("trained"), report)
+    };
+    let section = |specs: &&[&str]| {
+        let trained: Vec<_> = specs.iter().map(train).collect();
+        written(|sink| write_codebooks(trained.iter().map(|trained| &**trained), sink))
+    };
+    sections.iter().map(section).collect()
+}
+
+/// Codes of 3 bytes in groups of so many rows, dealt out in turn.
+fn codes_of(groups: &[u32]) -> Vec<u8> {
+    let rows: u32 = groups.iter().sum();
+    let sizes = groups.iter().enumerate().filter(|(_, rows)| **rows > 0);
+    let sizes: Vec<_> = sizes.map(|(number, rows)| (number as u32, *rows, 3 * *rows as usize)).collect();
+    let places = place_groups(&sizes);
+    let mut bytes = written(|sink| write_groups(&places, sink));
+    let mut left: Vec<_> = groups.to_vec();
+    let mut ordinals = vec![Vec::new(); groups.len()];
+    let mut next = 0;
+    while next < rows {
+        for (left, ordinals) in left.iter_mut().zip(&mut ordinals).filter(|(left, _)| **left > 0) {
+            *left -= 1;
+            ordinals.push(next);
+            next += 1;
+        }
+    }
+    for place in &places {
+        if let Some(range) = &place.ordinals {
+            let of_group = &ordinals[place.codebook as usize];
+            bytes.extend(of_group.iter().flat_map(|ordinal| ordinal.to_le_bytes()));
+            bytes.extend_from_slice(padding(range.end));
+        }
+        bytes.resize(place.codes.start, 0);
+        bytes.extend(place.codes.clone().map(|at| at as u8));
+        bytes.extend_from_slice(padding(bytes.len()));
+    }
+    with_rows(rows as usize, &bytes)
+}
+
+fn sample_of(rows: u32, dimension: usize) -> Vec<u8> {
+    let ordinals: Vec<_> = (0..rows).map(|row| 2 * row + 1).collect();
+    let mut bytes = written(|sink| write_sample_head(&ordinals, dimension, sink));
+    bytes.extend((0..rows as usize * dimension).flat_map(|number| (number as f32).to_le_bytes()));
+    with_rows(2 * rows as usize, &bytes)
+}
+
 /// Valid bytes for each target.
 fn seeds() -> Seeds {
     let mut metadata: Vec<NodeMetadata> = (0..12).map(some_metadata).collect();
@@ -130,6 +195,12 @@ fn seeds() -> Seeds {
         ("columns", [0, 1, 9].map(|rows| with_rows(rows as usize, &columns_of(rows))).to_vec()),
         ("payload", vec![with_rows(0, &no_payload), with_rows(12, &payload)]),
         ("payload_index", vec![with_rows(0, &no_index), with_rows(12, &index)]),
+        (
+            "codebooks",
+            codebooks_of(&[&[], &["scalar:nbits=16,uniform=true,scope=dimension,brain=false"], &SPECS]),
+        ),
+        ("codes", vec![codes_of(&[0]), codes_of(&[70]), codes_of(&[3, 2]), codes_of(&[1, 64, 5])]),
+        ("raw_sample", vec![sample_of(0, 3), sample_of(5, 3)]),
         ("json", json),
     ]
 }

@@ -45,7 +45,10 @@ pub use codegraph_vector_storage::BadBlock;
 pub use codegraph_vector_storage::wal::{Cut, LogStatistics};
 
 pub use codegraph_vector_ann::codec::{CodecReport, CodecSpec, Scope};
-pub use compression::{Compression, Keep};
+pub use compression::{
+    Candidate, CompressProgress, CompressReport, CompressRequest, Compression, CompressionStatistics, Keep,
+    Target,
+};
 pub use filter::Filter;
 pub use job::Job;
 pub use node::{

@@ -70,6 +70,11 @@ pub struct Settings {
     pub cache: CacheConfig,
     /// How vectors in segments are compressed, if they are.
     pub compression: Option<Compression>,
+    /// Whether rows of which only codes are kept may be decoded and coded anew. `compress` sets it where it was asked to,
+    /// and it is gone when that is done.
+    pub compression_lossy: bool,
+    /// Threads that a codec is trained with in the background.
+    pub compression_threads: usize,
 }
 
 impl Default for Settings {
@@ -85,6 +90,8 @@ impl Default for Settings {
             background: true,
             cache: CacheConfig::default(),
             compression: None,
+            compression_lossy: false,
+            compression_threads: 1,
         }
     }
 }
@@ -108,7 +115,25 @@ impl Settings {
         at_least("max_batch_bytes", self.max_batch_bytes, 4 << 10)?;
         at_least("merge_fanout", self.merge_fanout as u64, 2)?;
         at_least("merge_dead_percent", self.merge_dead_percent, 1)?;
-        at_least("cache.max_open_files", self.cache.max_open_files, 1)
+        at_least("cache.max_open_files", self.cache.max_open_files, 1)?;
+        at_least("compression_threads", self.compression_threads as u64, 1)
+    }
+
+    /// These settings for a store that is to be compressed as `kept` says.
+    pub(crate) fn compressed_as(&self, kept: &Self) -> Self {
+        let Self { compression, compression_lossy, .. } = kept.clone();
+        Self { compression, compression_lossy, ..self.clone() }
+    }
+
+    /// Asks for a compression, with no more loss than it has.
+    pub(crate) fn compress(&mut self, compression: Option<Compression>) {
+        (self.compression, self.compression_lossy) = (compression, false);
+    }
+
+    /// Refuses a compression that vectors of `dimension` components cannot have.
+    pub(crate) fn check_dimension(&self, dimension: usize) -> Result<()> {
+        let Some(Compression { spec, .. }) = &self.compression else { return Ok(()) };
+        spec.check(dimension).map_err(|error| Error::invalid(format!("compression by {spec}: {error}")))
     }
 
     pub(crate) fn to_pairs(&self) -> Pairs {
@@ -134,6 +159,8 @@ impl Settings {
             ("cache.policy", policy.to_owned()),
             ("cache.max_open_files", self.cache.max_open_files.to_string()),
             ("compression", self.compression.as_ref().map_or("none".to_owned(), Compression::to_string)),
+            ("compression_lossy", self.compression_lossy.to_string()),
+            ("compression_threads", self.compression_threads.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -161,6 +188,8 @@ impl Settings {
                 "cache.max_open_files" => self.cache.max_open_files = number()?,
                 "compression" if value == "none" => self.compression = None,
                 "compression" => self.compression = Some(value.parse().map_err(|_| bad())?),
+                "compression_lossy" => self.compression_lossy = value.parse().map_err(|_| bad())?,
+                "compression_threads" => self.compression_threads = number()? as usize,
                 _ => {}
             }
         }
@@ -207,7 +236,8 @@ pub struct OpenOptions {
     pub must_exist: bool,
     /// Opens for reading only, beside whoever writes: takes no lock, writes nothing.
     pub read_only: bool,
-    /// Settings for this opening; `None` takes those kept in the store.
+    /// Settings for this opening; `None` takes those kept in the store. How an existing store is compressed is its
+    /// own: `compression` and `compression_lossy` are taken for a new one only.
     pub settings: Option<Settings>,
     /// Where backups go.
     pub backups: Option<PathBuf>,
@@ -231,6 +261,9 @@ pub struct TestSwitches {
     pub keep_tail: bool,
     /// Batches go into the log in parts of about so many bytes, so that small ones have several.
     pub batch_part_bytes: Option<usize>,
+    /// Rows that a codec is trained on, and that a segment has to be encoded, at the least: in place of as many as it
+    /// takes for both to be of use.
+    pub min_training_rows: Option<u64>,
 }
 
 impl OpenOptions {
@@ -243,8 +276,9 @@ impl OpenOptions {
     /// Whether a part is switched off by a test.
     #[cfg(feature = "test-switches")]
     pub(crate) fn switches(&self) -> Switches {
-        let TestSwitches { ignore_crc, free_locks_early, keep_tail, batch_part_bytes } = self.switches;
-        Switches { ignore_crc, free_locks_early, keep_tail, batch_part_bytes }
+        let TestSwitches { ignore_crc, free_locks_early, keep_tail, batch_part_bytes, min_training_rows } =
+            self.switches;
+        Switches { ignore_crc, free_locks_early, keep_tail, batch_part_bytes, min_training_rows }
     }
 }
 
@@ -255,6 +289,7 @@ pub(crate) struct Switches {
     pub(crate) free_locks_early: bool,
     pub(crate) keep_tail: bool,
     pub(crate) batch_part_bytes: Option<usize>,
+    pub(crate) min_training_rows: Option<u64>,
 }
 
 #[cfg(test)]
@@ -268,6 +303,8 @@ mod tests {
             background: false,
             cache: CacheConfig { policy: EvictionPolicy::Lru, ..CacheConfig::default() },
             compression: Some("transform:bytes=48;keep=f16".parse().unwrap()),
+            compression_lossy: true,
+            compression_threads: 3,
             ..Settings::default()
         };
         assert_eq!(Settings::default().with_pairs(&settings.to_pairs()).unwrap(), settings);

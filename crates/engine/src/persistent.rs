@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use codegraph_vector_ann::Metric;
+use codegraph_vector_ann::codec::{CodecSpec, Scope};
 use codegraph_vector_base::{ErrorKind, NodeId, Result, SeqNo, StoreId};
 
+use crate::compression::{CompressProgress, CompressReport, CompressRequest, Compression, Keep};
 use crate::filter::Filter;
 use crate::job::Job;
 use crate::node::CodeNode;
@@ -191,7 +193,7 @@ impl PersistentVectorStore {
         Snapshot::open(&self.core)
     }
 
-    /// A node with its vector, bit for bit as it was given.
+    /// A node with its vector, bit for bit as it was given unless [`VectorMetadata::exact`] says otherwise.
     pub fn get(&self, id: NodeId) -> Result<Option<CodeNode>> {
         self.read(|snapshot| snapshot.get(id))
     }
@@ -267,6 +269,65 @@ impl PersistentVectorStore {
     /// `InvalidInput` names the setting that cannot be; nothing was changed then.
     pub fn configure(&self, change: impl FnOnce(&mut Settings)) -> Result<()> {
         self.core.configure(change)
+    }
+
+    /// Compresses vectors by product quantisation: `m` sub-quantisers of `nbits` bits (4 to 12) each. See
+    /// [`enable_compression`](Self::enable_compression); vectors are kept in full beside their codes.
+    pub fn enable_product_quantization(&self, m: usize, nbits: u8) -> Result<()> {
+        self.enable_codec(CodecSpec::Product { m, nbits, rotate: false })
+    }
+
+    /// Compresses each component of a vector to `nbits` bits (4, 8, 16 or 32), at equal distances if `uniform`, else at
+    /// quantiles of what was seen. See [`enable_compression`](Self::enable_compression); vectors are kept in full.
+    pub fn enable_scalar_quantization(&self, nbits: u8, uniform: bool) -> Result<()> {
+        self.enable_codec(CodecSpec::Scalar { nbits, uniform, scope: Scope::Dimension, brain: false })
+    }
+
+    /// Compresses each component of a vector to `bits` bits (1 to 8) by RaBitQ. See
+    /// [`enable_compression`](Self::enable_compression); vectors are kept in full.
+    pub fn enable_binary_quantization(&self, bits: u8) -> Result<()> {
+        self.enable_codec(CodecSpec::Binary { bits })
+    }
+
+    fn enable_codec(&self, spec: CodecSpec) -> Result<()> {
+        self.enable_compression(Compression { spec, keep: Keep::Full })
+    }
+
+    /// Compresses vectors from now on, and for later openings. Returns at once: when there are rows enough, a codec is
+    /// trained in the background, and segments are encoded one after the other, while reads and writes go on.
+    ///
+    /// # Errors
+    /// `InvalidInput` if vectors of this dimension cannot be compressed so, or if that would decode rows of which
+    /// only codes are kept: [`compress`](Self::compress) does so if it is told to. Nothing was changed then.
+    pub fn enable_compression(&self, compression: Compression) -> Result<()> {
+        self.core.configure(|settings| settings.compress(Some(compression)))
+    }
+
+    /// Keeps vectors in full from now on. Returns at once; codes are taken out of segments in the background.
+    ///
+    /// # Errors
+    /// As [`enable_compression`](Self::enable_compression).
+    pub fn disable_compression(&self) -> Result<()> {
+        self.core.configure(|settings| settings.compress(None))
+    }
+
+    /// Does all of it now, and waits: flushes, trains and measures a codec on the store's own rows, refuses it or takes
+    /// it for the store, and encodes every segment. Reads and writes go on meanwhile. `progress` is told from several
+    /// threads.
+    ///
+    /// With fewer rows than it takes to train a codec, a [`Target::Codec`](crate::Target::Codec) is trained later, as by
+    /// [`enable_compression`](Self::enable_compression); then the report has no figures.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a codec that does not fit, one that falls short of the recall that is asked (with the
+    /// figures), and one that cannot be measured for lack of rows; where rows of which only codes are kept would have to
+    /// be decoded and `lossy` was not said. Nothing was changed then. Those of a flush or merge.
+    pub fn compress(
+        &self,
+        request: &CompressRequest,
+        progress: &(dyn Fn(&CompressProgress) + Sync),
+    ) -> Result<CompressReport> {
+        self.core.compress(request, progress)
     }
 
     /// From now on flushes memtables at so many bytes, where the settings say more; `None` leaves it to the settings

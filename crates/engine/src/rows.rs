@@ -11,6 +11,8 @@
 //! maps and block checksums belong to `storage`.
 
 mod bytes;
+mod codebooks;
+mod codes;
 mod columns;
 mod evaluate;
 mod id_filter;
@@ -18,9 +20,12 @@ mod ids;
 mod index;
 mod index_build;
 mod payload;
+mod raw_sample;
 mod strings;
 
-pub(crate) use bytes::{SectionBytes, Sink};
+pub(crate) use bytes::{SectionBytes, Sink, padding, u32_at};
+pub(crate) use codebooks::{CodebookPlace, read_codebooks, write_codebooks};
+pub(crate) use codes::{GroupPlace, place_groups, read_groups, write_groups};
 pub(crate) use columns::{Columns, RowColumns, write_columns};
 pub(crate) use evaluate::Candidates;
 pub(crate) use id_filter::{IdFilter, write_id_filter};
@@ -28,6 +33,7 @@ pub(crate) use ids::{IdIndex, Ids, write_id_index, write_ids};
 pub(crate) use index::PayloadIndex;
 pub(crate) use index_build::PayloadIndexBuilder;
 pub(crate) use payload::{PayloadBlock, PayloadReader, PayloadWriter};
+pub(crate) use raw_sample::{RawSample, SAMPLE_ROWS, sample_key, write_sample_head};
 
 use std::cmp::Ordering;
 

@@ -1,10 +1,14 @@
 //! A segment as the engine sees it: rows in a file, their deaths in memory.
 //!
 //! What always holds: the file never changes; an id is in it at most once; a death is set once.
-//! The sections of the file and their order are those of [`build::build`].
+//! The sections of the file and their order are those of [`build::build`]. How rows' vectors are kept is told by the
+//! sections that there are: see [`vectors`] and [`codes`].
 
 mod build;
+mod build_vectors;
+mod codes;
 mod section;
+mod vectors;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,7 +17,7 @@ use std::sync::Arc;
 use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{Error, NodeId, Result, RowChecksum, RowOrdinal, SeqNo, StoreId};
 use codegraph_vector_storage::manifest::SegmentRef;
-use codegraph_vector_storage::{SegmentFile, StoreLayout, read_deaths};
+use codegraph_vector_storage::{SectionKind, SegmentFile, StoreLayout, read_deaths};
 
 use crate::cache::Caches;
 use crate::deaths::Deaths;
@@ -21,9 +25,13 @@ use crate::filter::Filter;
 use crate::rows::{
     Candidates, Columns, IdFilter, IdIndex, Ids, PayloadBlock, PayloadIndex, PayloadReader, RowColumns,
 };
+use codes::StoredCodes;
 use section::{SectionRef, kind};
+use vectors::StoredVectors;
 
 pub(crate) use build::{BuildRow, Plan, RowSource, build};
+pub(crate) use codes::{CodeGroup, CodeReader};
+pub(crate) use vectors::{Calibration, Kept};
 
 /// The paths of a segment's rows: runs of rows, in order.
 #[derive(Debug)]
@@ -49,7 +57,8 @@ pub(crate) struct Segment {
     index: IdIndex<SectionRef>,
     filter: IdFilter<SectionRef>,
     columns: Columns<SectionRef>,
-    vectors: SectionRef,
+    vectors: StoredVectors,
+    codes: StoredCodes,
     payload: PayloadReader<SectionRef>,
     payload_index: PayloadIndex<SectionRef>,
     dimension: usize,
@@ -71,10 +80,7 @@ impl Segment {
         let file = Arc::new(SegmentFile::open(vfs, &path, info.origin, info.id, &info.file)?);
         let rows = info.rows as usize;
         let section = |kind| SectionRef::open(&file, kind);
-        let vectors = section(kind::VECTORS)?;
-        if Some(vectors.bytes()) != rows.checked_mul(dimension * 4) {
-            return Err(Error::corrupt(&path, 0, "the vectors do not have the size that the manifest says"));
-        }
+        let vectors = StoredVectors::open(&file, rows, dimension)?;
         let segment = Self {
             info: info.clone(),
             deaths: Deaths::none(rows),
@@ -82,6 +88,7 @@ impl Segment {
             index: IdIndex::open(section(kind::ID_INDEX)?, rows)?,
             filter: IdFilter::open(section(kind::ID_FILTER)?)?,
             columns: Columns::open(section(kind::ROW_METADATA)?, rows)?,
+            codes: StoredCodes::open(&file, vectors.keep())?,
             vectors,
             payload: PayloadReader::open(section(kind::PAYLOAD)?, rows)?,
             payload_index: PayloadIndex::open(section(kind::PAYLOAD_INDEX)?, rows)?,
@@ -174,29 +181,6 @@ impl Segment {
         self.columns.norms()
     }
 
-    /// Vectors of consecutive rows, row-major, in place.
-    pub(crate) fn vectors(&self, rows: Range<RowOrdinal>) -> Result<&[f32]> {
-        let row_bytes = self.dimension * 4;
-        let bytes = self.vectors.get_range(rows.start as usize * row_bytes..rows.end as usize * row_bytes)?;
-        bytemuck::try_cast_slice(bytes)
-            .map_err(|_| Error::corrupt(self.file.path(), 0, "the vectors are not aligned"))
-    }
-
-    /// One vector, held against its checksum, so that no score is ever computed from a damaged one.
-    pub(crate) fn checked_vector(&self, ordinal: RowOrdinal) -> Result<&[f32]> {
-        let vector = self.vectors(ordinal..ordinal + 1)?;
-        let expected = self.columns.checksum(ordinal)?.vector;
-        if RowChecksum::of_vector(self.id(ordinal)?, bytemuck::cast_slice(vector)) != expected {
-            let offset = self.vectors.file_offset() + u64::from(ordinal) * self.dimension as u64 * 4;
-            return Err(Error::corrupt(
-                self.file.path(),
-                offset,
-                format!("the vector of row {ordinal} is damaged"),
-            ));
-        }
-        Ok(vector)
-    }
-
     /// The block with the encoded metadata of a row.
     pub(crate) fn metadata_block(&self, ordinal: RowOrdinal, caches: &Caches) -> Result<Arc<PayloadBlock>> {
         let block = self.payload.locate(ordinal)?;
@@ -262,25 +246,45 @@ impl Segment {
 
     /// Bytes of ids, id index, filter and row metadata: what a row costs beside vector and payload.
     pub(crate) fn metadata_bytes(&self) -> u64 {
-        [kind::IDS, kind::ID_INDEX, kind::ID_FILTER, kind::ROW_METADATA]
-            .iter()
-            .filter_map(|kind| self.file.section(*kind))
-            .map(|section| section.len() as u64)
-            .sum()
+        self.section_bytes(&[
+            kind::IDS,
+            kind::ID_INDEX,
+            kind::ID_FILTER,
+            kind::ROW_METADATA,
+            kind::STORED_CHECKSUMS,
+        ])
     }
 
-    /// Bytes of vectors.
+    /// Bytes of all sections of a kind.
+    fn section_bytes(&self, kinds: &[SectionKind]) -> u64 {
+        let sections = kinds.iter().filter_map(|kind| self.file.section(*kind));
+        sections.map(|section| section.len() as u64).sum()
+    }
+
+    /// Bytes of vectors, as floats or half floats.
     pub(crate) fn vector_bytes(&self) -> u64 {
-        self.vectors.bytes() as u64
+        self.section_bytes(&[kind::VECTORS, kind::VECTORS_F16])
+    }
+
+    /// Bytes of codes.
+    pub(crate) fn code_bytes(&self) -> u64 {
+        self.section_bytes(&[kind::CODES])
+    }
+
+    /// Bytes of codebooks, and of the sample by which they are measured.
+    pub(crate) fn codebook_bytes(&self) -> u64 {
+        self.section_bytes(&[kind::CODEBOOKS, kind::RAW_SAMPLE])
     }
 
     /// Checks what block checksums cannot tell: every row against its own checksum, the id index
     /// against the ids, and the sum against the manifest.
     pub(crate) fn verify_rows(&self, caches: &Caches) -> Result<()> {
         self.index.verify(&self.ids)?;
+        self.groups()?;
+        self.calibration()?;
         let mut metadata = self.metadata_reader(caches);
         for ordinal in 0..self.rows() {
-            self.checked_vector(ordinal)?;
+            self.vector(ordinal)?;
             metadata.encoded(ordinal)?;
         }
         Ok(())
@@ -304,3 +308,12 @@ impl MetadataReader<'_> {
         self.segment.checked_metadata(self.block.insert(block), ordinal)
     }
 }
+
+#[cfg(test)]
+#[path = "segment/golden_tests.rs"]
+mod golden_tests;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+#[path = "segment/segment_tests.rs"]
+mod tests;

@@ -1,6 +1,8 @@
-//! The engine through its facade, on a real disk. Groups: life cycle, restart, load.
+//! The engine through its facade, on a real disk. Groups: life cycle, restart, load, compression.
 #![allow(missing_docs)]
 
+#[path = "persistent_integration_tests/compression.rs"]
+mod compression;
 #[path = "persistent_integration_tests/life_cycle.rs"]
 mod life_cycle;
 #[path = "persistent_integration_tests/load.rs"]

@@ -50,6 +50,8 @@ pub(crate) struct FileKind {
 /// What an envelope says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
+    /// Features that a reader has to know.
+    pub(crate) required: u64,
     pub(crate) store: StoreId,
     pub(crate) segment: SegmentId,
     pub(crate) generation: Generation,
@@ -60,7 +62,8 @@ pub(crate) struct Envelope {
 impl Envelope {
     /// Of a file whose bytes after the envelope are `body`.
     pub(crate) fn around(store: StoreId, segment: SegmentId, generation: Generation, body: &[u8]) -> Self {
-        Self { store, segment, generation, body_bytes: body.len() as u64, body_crc: crc32c(body) }
+        let (body_bytes, body_crc) = (body.len() as u64, crc32c(body));
+        Self { required: 0, store, segment, generation, body_bytes, body_crc }
     }
 
     /// The envelope's bytes.
@@ -68,6 +71,7 @@ impl Envelope {
         let mut bytes = [0; ENVELOPE_BYTES];
         bytes[..8].copy_from_slice(&kind.magic);
         bytes[VERSION_AT..][..4].copy_from_slice(&kind.version.to_le_bytes());
+        bytes[REQUIRED_AT..][..8].copy_from_slice(&self.required.to_le_bytes());
         bytes[STORE_AT..][..16].copy_from_slice(&self.store.0);
         bytes[SEGMENT_AT..][..8].copy_from_slice(&self.segment.0.to_le_bytes());
         bytes[GENERATION_AT..][..8].copy_from_slice(&self.generation.0.to_le_bytes());
@@ -94,7 +98,8 @@ impl Envelope {
             return corrupt(0, format!("the {} header's checksum does not fit", kind.name));
         }
         let version = u32_at(bytes, VERSION_AT);
-        let unknown = u64_at(bytes, REQUIRED_AT) & !kind.features;
+        let required = u64_at(bytes, REQUIRED_AT);
+        let unknown = required & !kind.features;
         if version > kind.version || unknown != 0 {
             let what = match version > kind.version {
                 true => format!("format version {version}, newer than {}", kind.version),
@@ -109,6 +114,7 @@ impl Envelope {
         let mut store = [0; 16];
         store.copy_from_slice(&bytes[STORE_AT..][..16]);
         Ok(Self {
+            required,
             store: StoreId(store),
             segment: SegmentId(u64_at(bytes, SEGMENT_AT)),
             generation: Generation(u64_at(bytes, GENERATION_AT)),

@@ -37,5 +37,6 @@ pub use deaths::{DeathFileRef, read_deaths, write_deaths};
 pub use layout::StoreLayout;
 pub use manifest::EmbedderId;
 pub use segment::{
-    BLOCK_BYTES, BadBlock, Section, SectionKind, SegmentFile, SegmentFileRef, SegmentWriter, verify_segment,
+    BLOCK_BYTES, BadBlock, LOSSY_VECTORS, Section, SectionKind, SegmentFile, SegmentFileRef, SegmentWriter,
+    verify_segment,
 };

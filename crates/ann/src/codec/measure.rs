@@ -8,8 +8,8 @@
 
 use std::borrow::Cow;
 
-use super::{Codec, CodecReport, Input, directions};
-use crate::{ExactScan, Metric, RowBlock, Rows, TopK, norm};
+use super::{CodeScan, Codec, CodecReport, CodedRows, Input, PackedCodes, directions};
+use crate::{ExactScan, Metric, RowBlock, Rows, TopK};
 
 /// Neighbours that are to be found.
 const NEIGHBOURS: usize = 10;
@@ -42,9 +42,7 @@ pub struct Measure<'a> {
 /// One query, and what was found for it.
 #[derive(Debug)]
 struct Search {
-    /// Divided by its norm: a product with a direction is then a cosine, and cannot overflow.
-    direction: Vec<f32>,
-    norm: f32,
+    query: Vec<f32>,
     exact: ExactScan,
     nearest: TopK<u64>,
     /// By their codes. The key is the row, then the bits of its exact score.
@@ -74,7 +72,7 @@ impl<'a> Measure<'a> {
         self
     }
 
-    /// Searches these rows as well: row-major, finite, as given, each with its [`norm`].
+    /// Searches these rows as well: row-major, finite, as given, each with its [`norm`](crate::norm()).
     ///
     /// # Panics
     /// If there is not one norm for each row.
@@ -117,13 +115,15 @@ impl<'a> Measure<'a> {
     /// Searches the rows that were gathered, and forgets them.
     fn search(&mut self) {
         let (rows, norms) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.norms));
-        let codes = self.encode(&rows, &norms);
+        let packed = self.codec.layout().pack(&self.encode(&rows, &norms));
+        let Some(codes) = PackedCodes::new(self.codec.layout(), norms.len(), &packed) else {
+            unreachable!("packed codes are as long as packed codes are");
+        };
         let (codec, metric, first) = (self.codec, self.metric, self.searched);
         let block = RowBlock { rows: &rows, norms: &norms };
         let share = self.searches.len().div_ceil(self.threads).max(1);
         std::thread::scope(|scope| {
             for searches in self.searches.chunks_mut(share) {
-                let codes = &codes;
                 scope.spawn(move || {
                     scan_exactly(searches, block, first);
                     for search in searches {
@@ -183,7 +183,7 @@ fn encode(codec: &dyn Codec, rows: &[f32], norms: &[f32], codes: &mut [u8]) -> f
 
 /// Holds rows, the first of which is row `first`, against all queries.
 fn scan_exactly(searches: &mut [Search], block: RowBlock<'_>, first: u64) {
-    let dim = searches.first().map_or(1, |search| search.direction.len());
+    let dim = searches.first().map_or(1, |search| search.exact.dim());
     let pieces = block.rows.chunks(CACHED_ROWS * dim).zip(block.norms.chunks(CACHED_ROWS));
     for ((rows, norms), first) in pieces.zip((first..).step_by(CACHED_ROWS)) {
         for Search { exact, nearest, .. } in &mut *searches {
@@ -195,11 +195,8 @@ fn scan_exactly(searches: &mut [Search], block: RowBlock<'_>, first: u64) {
 
 impl Search {
     fn new(metric: Metric, query: &[f32]) -> Self {
-        let norm = norm(query);
-        let mut direction = vec![0.0; query.len()];
-        directions(query, &[norm], &mut direction);
         let (nearest, candidates) = (TopK::new(NEIGHBOURS), TopK::new(CodecReport::RERANK));
-        Self { direction, norm, exact: ExactScan::new(metric, query), nearest, candidates }
+        Self { query: query.to_vec(), exact: ExactScan::new(metric, query), nearest, candidates }
     }
 
     /// Holds codes against the query; they are those of the rows of `block`.
@@ -207,46 +204,18 @@ impl Search {
         &mut self,
         codec: &dyn Codec,
         metric: Metric,
-        codes: &[u8],
+        codes: PackedCodes<'_>,
         block: RowBlock<'_>,
         first: u64,
     ) {
-        let query = codec.prepare_query(&self.direction);
-        let rows = block.rows.chunks_exact(codec.dim()).zip(block.norms);
-        for ((code, (row, &norm)), at) in codes.chunks_exact(codec.bytes_per_vector()).zip(rows).zip(first..)
-        {
-            let score = self.score(metric, codec.input(), query.dot(code), norm);
-            if score >= self.candidates.threshold() {
-                let exact = self.exact.score_one(row, norm);
-                self.candidates.push(score, (at, exact.to_bits()));
-            }
-        }
-    }
-
-    /// The score of a row by the product of the query's direction and what its code stands for.
-    fn score(&self, metric: Metric, input: Input, product: f32, row_norm: f32) -> f32 {
-        let (query_norm, row_norm) = (f64::from(self.norm), f64::from(row_norm));
-        if row_norm == 0.0 {
-            return self.exact_of_zero(metric);
-        }
-        let cosine = match input {
-            Input::Direction => f64::from(product),
-            Input::AsGiven => f64::from(product) / row_norm,
+        let Self { query, exact, candidates, .. } = self;
+        let key = |row: u32| {
+            let at = row as usize;
+            let score = exact.score_one(&block.rows[at * query.len()..][..query.len()], block.norms[at]);
+            Some((first + u64::from(row), score.to_bits()))
         };
-        let score = match metric {
-            Metric::Cosine => cosine,
-            Metric::Dot => cosine * query_norm * row_norm,
-            Metric::Euclidean => {
-                let squared =
-                    query_norm * query_norm + row_norm * row_norm - 2.0 * cosine * query_norm * row_norm;
-                -squared.max(0.0).sqrt()
-            }
-        };
-        score as f32
-    }
-
-    fn exact_of_zero(&self, metric: Metric) -> f32 {
-        if metric == Metric::Euclidean { -self.norm } else { 0.0 }
+        let scan = CodeScan::new(metric, query, codec);
+        scan.scan(CodedRows { codes, norms: block.norms }, Rows::All, key, candidates);
     }
 
     /// Shares of the nearest that were found by codes alone, and after ranking anew.

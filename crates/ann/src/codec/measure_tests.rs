@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::super::{CodeLayout, CodeQuery, CodecSpec};
 use super::*;
-use crate::Kernels;
+use crate::{Kernels, norm};
 
 /// Keeps the floats that its function makes of a vector.
 #[derive(Debug)]

@@ -11,19 +11,26 @@
 //! metrics are computed from it and the estimated product. What a new codec needs is one file with the trait in it, a
 //! variant of [`CodecSpec`], and a line each in [`train`] and [`read`].
 
+mod binary;
 #[cfg(test)]
 #[path = "conformance_tests.rs"]
 mod conformance;
 mod error;
 mod estimate;
+mod kmeans;
+mod linear;
 mod measure;
 mod nibbles;
 mod packed;
+mod points;
+mod product;
+mod random;
 mod report;
 mod scalar;
 mod scan;
 mod spec;
 mod train;
+mod transform;
 mod wire;
 
 pub use error::CodecError;
@@ -110,6 +117,14 @@ pub trait CodeQuery: Send + Sync {
     /// About the product of the query and the vector that was encoded.
     fn dot(&self, code: &[u8]) -> f32;
 
+    /// What [`CodeQuery::dot`] may be off by, where the codec knows: for a vector that the codec was not fitted to, the
+    /// chance that it is off by more is about that of a normal number being beyond `deviations` standard deviations,
+    /// on either side.
+    fn error(&self, code: &[u8], deviations: f32) -> Option<f32> {
+        let _ = (code, deviations);
+        None
+    }
+
     /// Tables to look the nibbles of a code up in, where that is what [`CodeQuery::dot`] does.
     fn tables(&self) -> Option<&NibbleTables> {
         None
@@ -138,9 +153,9 @@ pub fn train(
     }
     match *spec {
         CodecSpec::Scalar { .. } => scalar::train(spec, dim, sample, control),
-        CodecSpec::Product { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
-            Err(CodecError::Spec("not yet".to_owned()))
-        }
+        CodecSpec::Product { m, nbits, rotate } => product::train(m, nbits, rotate, dim, sample, control),
+        CodecSpec::Binary { .. } => binary::train(spec, dim, sample, control),
+        CodecSpec::Transform { bytes } => transform::train(bytes, dim, sample, control),
     }
 }
 
@@ -152,9 +167,9 @@ pub fn read(bytes: &[u8]) -> Result<Arc<dyn Codec>, CodecError> {
     let (spec, dim, rest) = spec::read_head(bytes)?;
     match spec {
         CodecSpec::Scalar { .. } => scalar::read(&spec, dim, rest),
-        CodecSpec::Product { .. } | CodecSpec::Binary { .. } | CodecSpec::Transform { .. } => {
-            Err(CodecError::Malformed(format!("{spec} not yet")))
-        }
+        CodecSpec::Product { m, nbits, rotate } => product::read(m, nbits, rotate, dim, rest),
+        CodecSpec::Binary { .. } => binary::read(&spec, dim, rest),
+        CodecSpec::Transform { bytes } => transform::read(bytes, dim, rest),
     }
 }
 

@@ -18,6 +18,18 @@ pub struct Scale {
     pub step: f32,
 }
 
+impl Scale {
+    /// The scale of a code whose side bytes are these, at most 2; 1 if there are none.
+    #[must_use]
+    pub fn of(&self, side: &[u8]) -> f32 {
+        match *side {
+            [] => 1.0,
+            [low] => self.least + self.step * f32::from(low),
+            [low, high, ..] => self.least + self.step * f32::from(u16::from_le_bytes([low, high])),
+        }
+    }
+}
+
 /// Tables made for one query.
 #[derive(Clone, Debug)]
 pub struct NibbleTables {
@@ -63,13 +75,7 @@ impl NibbleTables {
     /// The scale of a code whose side bytes are these.
     #[must_use]
     pub fn scale_of(&self, side: &[u8]) -> f32 {
-        match *side {
-            [] => 1.0,
-            [low] => self.scale.least + self.scale.step * f32::from(low),
-            [low, high, ..] => {
-                self.scale.least + self.scale.step * f32::from(u16::from_le_bytes([low, high]))
-            }
-        }
+        self.scale.of(side)
     }
 
     /// About the product of the query and the vector that was encoded.

@@ -17,11 +17,15 @@ use std::sync::Arc;
 use levels::Levels;
 
 use super::nibbles::{head_bytes, nibble, set_nibble, shares_of};
+use super::train::some_rows;
 use super::wire::{self, Reader};
 use super::{
     CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, NibbleTables, Scale, TrainControl, check_lengths,
     spec,
 };
+
+/// Rows of a sample that are looked at.
+const MOST_ROWS: usize = 16_384;
 
 /// How the levels of a vector's components become a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +63,7 @@ pub(super) fn train(
     if let Some(codec) = floats::FloatCodec::new(spec, dim) {
         return Ok(Arc::new(codec));
     }
-    let sample = &levels::some_rows(sample, dim)[..];
+    let sample = &some_rows(sample, dim, MOST_ROWS)[..];
     let levels = Levels::train(nbits, uniform, scope, dim, sample, control)?;
     let mut codec = ScalarCodec {
         spec: spec.clone(),

@@ -1,5 +1,7 @@
 //! How much a training may take, and how it tells of itself.
 
+use std::borrow::Cow;
+
 use super::CodecError;
 
 /// What a training goes by. The result depends on the seed alone.
@@ -25,4 +27,14 @@ impl TrainControl<'_> {
     pub(crate) fn check(&self) -> Result<(), CodecError> {
         if (self.stop)() { Err(CodecError::Stopped) } else { Ok(()) }
     }
+}
+
+/// Up to `most` rows of a sample, evenly spread: for what more rows would tell no better.
+pub(super) fn some_rows(sample: &[f32], dim: usize, most: usize) -> Cow<'_, [f32]> {
+    let rows = sample.len() / dim;
+    if rows <= most {
+        return Cow::Borrowed(sample);
+    }
+    let row = |i: usize| &sample[i * rows / most * dim..][..dim];
+    Cow::Owned((0..most).flat_map(row).copied().collect())
 }

@@ -1,6 +1,7 @@
 //! AVX2 with FMA: eight lanes; tails by masked loads.
 
 use super::lanes::{Lanes, table};
+use super::nearest::Select;
 use std::arch::x86_64::*;
 
 struct Avx2;
@@ -67,6 +68,34 @@ impl Lanes for Avx2 {
     unsafe fn xor(a: __m256, b: __m256) -> __m256 {
         // SAFETY: the caller has AVX2.
         unsafe { _mm256_xor_ps(a, b) }
+    }
+}
+
+impl Select for Avx2 {
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m256 {
+        // SAFETY: the caller has AVX2.
+        unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the caller has AVX2.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn if_less(a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
+        // SAFETY: the caller has AVX2.
+        unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, a: __m256) {
+        // SAFETY: the caller has AVX2, and room for a vector at `to`; no alignment is needed.
+        unsafe {
+            _mm256_storeu_ps(to, a);
+        }
     }
 }
 

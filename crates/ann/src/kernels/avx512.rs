@@ -1,6 +1,7 @@
 //! AVX-512F: sixteen lanes; tails by masked loads, which never touch what the mask leaves out.
 
 use super::lanes::{Lanes, table};
+use super::nearest::Select;
 use std::arch::x86_64::*;
 
 struct Avx512;
@@ -65,6 +66,34 @@ impl Lanes for Avx512 {
     unsafe fn xor(a: __m512, b: __m512) -> __m512 {
         // SAFETY: the caller has AVX-512F.
         unsafe { _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+}
+
+impl Select for Avx512 {
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m512 {
+        // SAFETY: the caller has AVX-512F.
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller has AVX-512F.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn if_less(a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
+        // SAFETY: the caller has AVX-512F.
+        unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, a: __m512) {
+        // SAFETY: the caller has AVX-512F, and room for a vector at `to`; no alignment is needed.
+        unsafe {
+            _mm512_storeu_ps(to, a);
+        }
     }
 }
 

@@ -208,7 +208,7 @@ pub(super) fn prefetch(at: *const f32) {
 macro_rules! table {
     ($lanes:ty, $name:literal $(, $features:literal)?) => {
         pub(super) static TABLE: super::Table =
-            super::Table { name: $name, dot_rows, l2_rows, read };
+            super::Table { name: $name, dot_rows, l2_rows, read, nearest };
 
         $(#[target_feature(enable = $features)])?
         unsafe fn dot_rows(query: &[f32], rows: &[f32], out: &mut [f32]) {
@@ -226,6 +226,16 @@ macro_rules! table {
         unsafe fn read(data: &[f32]) -> u32 {
             // SAFETY: the features are enabled here.
             unsafe { super::lanes::read::<$lanes>(data) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn nearest(
+            group: &[super::nearest::Group],
+            centroids: &[f32],
+            half_norms: &[f32],
+        ) -> super::nearest::Nearest {
+            // SAFETY: the features are enabled here; `Kernels` checked the lengths.
+            unsafe { super::nearest::nearest::<$lanes>(group, centroids, half_norms) }
         }
     };
 }

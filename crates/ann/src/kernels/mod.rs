@@ -13,6 +13,7 @@
 
 mod lanes;
 pub(crate) mod look_up;
+mod nearest;
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]
@@ -23,6 +24,8 @@ mod avx512;
 mod neon;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use nearest::{GROUP, Group, Nearest};
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -35,6 +38,7 @@ struct Table {
     dot_rows: unsafe fn(query: &[f32], rows: &[f32], out: &mut [f32]),
     l2_rows: unsafe fn(query: &[f32], rows: &[f32], out: &mut [f32]),
     read: unsafe fn(data: &[f32]) -> u32,
+    nearest: unsafe fn(group: &[Group], centroids: &[f32], half_norms: &[f32]) -> Nearest,
 }
 
 /// The f32 kernels of one instruction set of this machine.
@@ -158,6 +162,29 @@ impl Kernels {
     pub fn read(self, data: &[f32]) -> u32 {
         // SAFETY: any length will do; the table was handed out after detection.
         unsafe { (self.table.read)(data) }
+    }
+}
+
+impl Kernels {
+    /// The nearest centroid of each point of `group`, which has one entry a component. Centroids are row-major;
+    /// `half_norms` are halves of their squared norms. The bits are the same on every machine.
+    ///
+    /// # Panics
+    ///
+    /// If `centroids` is not one centroid for each of `half_norms`, or there are 2²⁴ of them.
+    #[must_use]
+    pub(crate) fn nearest(self, group: &[Group], centroids: &[f32], half_norms: &[f32]) -> Nearest {
+        assert_eq!(
+            group.len().checked_mul(half_norms.len()),
+            Some(centroids.len()),
+            "components of centroids"
+        );
+        assert!(
+            half_norms.len() < 1 << f32::MANTISSA_DIGITS,
+            "numbers of centroids that a float holds exactly"
+        );
+        // SAFETY: the lengths were just checked; the table was handed out after detection.
+        unsafe { (self.table.nearest)(group, centroids, half_norms) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! NEON: four lanes; a tail is copied to the stack, as NEON has no masked load.
 
 use super::lanes::{Lanes, table};
+use super::nearest::Select;
 use std::arch::aarch64::*;
 
 struct Neon;
@@ -62,6 +63,34 @@ impl Lanes for Neon {
     unsafe fn xor(a: float32x4_t, b: float32x4_t) -> float32x4_t {
         // SAFETY: the caller has NEON.
         unsafe { vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b))) }
+    }
+}
+
+impl Select for Neon {
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> float32x4_t {
+        // SAFETY: the caller has NEON.
+        unsafe { vdupq_n_f32(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller has NEON.
+        unsafe { vmulq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn if_less(a: float32x4_t, b: float32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller has NEON.
+        unsafe { vbslq_f32(vcltq_f32(a, b), yes, no) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, a: float32x4_t) {
+        // SAFETY: the caller has NEON, and room for a vector at `to`; no alignment is needed.
+        unsafe {
+            vst1q_f32(to, a);
+        }
     }
 }
 

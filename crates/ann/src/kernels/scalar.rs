@@ -2,6 +2,7 @@
 //! with whatever the target is sure to have. No fused multiply-add: it would be a library call.
 
 use super::lanes::{Lanes, table};
+use super::nearest::Select;
 
 struct Scalar;
 
@@ -55,6 +56,29 @@ impl Lanes for Scalar {
     #[inline(always)]
     unsafe fn xor(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
         std::array::from_fn(|lane| f32::from_bits(a[lane].to_bits() ^ b[lane].to_bits()))
+    }
+}
+
+impl Select for Scalar {
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [f32; 8] {
+        [x; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|lane| a[lane] * b[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn if_less(a: [f32; 8], b: [f32; 8], yes: [f32; 8], no: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|lane| if a[lane] < b[lane] { yes[lane] } else { no[lane] })
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, a: [f32; 8]) {
+        // SAFETY: the caller has room for eight floats at `to`; an unaligned write is asked for.
+        unsafe { to.cast::<[f32; 8]>().write_unaligned(a) }
     }
 }
 

@@ -21,18 +21,19 @@ pub(crate) struct GetArgs {
 struct Shown<'a> {
     node_id: Value,
     metadata: Value,
-    vector_metadata: ShownVector,
+    vector_metadata: ShownVector<'a>,
     /// Last, since it is long.
     vector: &'a [f32],
 }
 
 #[derive(Serialize)]
-struct ShownVector {
+struct ShownVector<'a> {
     seqno: u64,
     created_us: u64,
     updated_us: u64,
     norm: f32,
-    codec: &'static str,
+    exact: bool,
+    codec: &'a str,
     vector_bytes: u64,
     metadata_bytes: u64,
     checksum: String,
@@ -50,13 +51,14 @@ pub(crate) fn run(globals: &Globals, args: &GetArgs) -> Result<(), Failure> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(node: &'a CodeNode, kept: &VectorMetadata) -> Self {
+    fn of(node: &'a CodeNode, kept: &'a VectorMetadata) -> Self {
         let vector_metadata = ShownVector {
             seqno: kept.seqno.0,
             created_us: kept.created_us,
             updated_us: kept.updated_us,
             norm: kept.norm,
-            codec: kept.codec,
+            exact: kept.exact,
+            codec: kept.codec.as_deref().unwrap_or("f32"),
             vector_bytes: kept.vector_bytes,
             metadata_bytes: kept.metadata_bytes,
             checksum: format!("{:016x}{:016x}", kept.checksum.metadata, kept.checksum.vector),

@@ -1,11 +1,17 @@
 //! Writes a segment from rows that come in (path, id) order.
 
+use std::sync::Arc;
+
 use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{NodeId, Result, RowChecksumSum, RowOrdinal, SegmentId, SeqNo, StoreId};
 use codegraph_vector_storage::manifest::SegmentRef;
-use codegraph_vector_storage::{SectionKind, SegmentFileRef, SegmentWriter, StoreLayout};
+use codegraph_vector_storage::{LOSSY_VECTORS, SectionKind, SegmentFileRef, SegmentWriter, StoreLayout};
 
+use half::f16;
+
+use super::build_vectors;
 use super::section::kind;
+use crate::compression::{Encoding, Keep, TrainedCodec};
 use crate::node::NodeMetadata;
 use crate::rows::{
     PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, write_columns, write_id_filter, write_id_index,
@@ -21,12 +27,30 @@ pub(crate) struct BuildRow<S> {
     pub(crate) source: S,
 }
 
-/// Where the vectors and metadata of rows are.
+/// Where the vectors and metadata of rows are. All of it is held against its checksum.
 pub(crate) trait RowSource<S> {
-    /// Hands the vector of a row, held against its checksum, to `read`.
+    /// What there is of a row's vector.
+    fn keep(&self, source: S) -> Keep;
+
+    /// Hands the vector of a row to `read`.
     fn vector(&self, source: S, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()>;
 
-    /// Hands the encoded metadata of a row, held against its checksum, to `read`.
+    /// Hands the half floats of a row that is kept so to `read`.
+    fn half(&self, source: S, read: &mut dyn FnMut(&[f16]) -> Result<()>) -> Result<()>;
+
+    /// What the code of a row was made by, if it has a code.
+    fn codec(&self, source: S) -> Result<Option<&Arc<TrainedCodec>>>;
+
+    /// Puts the code of a row that has one in place of what is in `code`.
+    fn code(&self, source: S, code: &mut Vec<u8>) -> Result<()>;
+
+    /// Whether there is more of the row's vector than a code, or it is in a sample.
+    fn has_raw(&self, source: S) -> bool;
+
+    /// Hands the vector of such a row to `read`.
+    fn raw(&self, source: S, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()>;
+
+    /// Hands the encoded metadata of a row to `read`.
     fn metadata(&self, source: S, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
 }
 
@@ -38,13 +62,17 @@ pub(crate) struct Plan<'a, S> {
     pub(crate) id: SegmentId,
     /// The SeqNo at which the rows were read.
     pub(crate) base_seqno: SeqNo,
+    pub(crate) dimension: usize,
+    /// How vectors are written.
+    pub(crate) encoding: Encoding,
     /// In (path, id) order, at least one.
     pub(crate) rows: &'a [BuildRow<S>],
 }
 
 /// Writes the segment, complete and durable, and says what the manifest has to know of it.
 pub(crate) fn build<S: Copy>(plan: &Plan<'_, S>, source: &dyn RowSource<S>) -> Result<SegmentRef> {
-    let mut writer = SegmentWriter::create(plan.vfs, plan.layout, plan.store, plan.id)?;
+    let required = if plan.encoding.keep == Keep::Full { 0 } else { LOSSY_VECTORS };
+    let mut writer = SegmentWriter::create_requiring(plan.vfs, plan.layout, plan.store, plan.id, required)?;
     let ids: Vec<NodeId> = plan.rows.iter().map(|row| row.id).collect();
     section(&mut writer, kind::IDS, |sink| write_ids(ids.iter().copied(), sink))?;
     section(&mut writer, kind::ID_INDEX, |sink| write_id_index(&ids, sink))?;
@@ -53,11 +81,7 @@ pub(crate) fn build<S: Copy>(plan: &Plan<'_, S>, source: &dyn RowSource<S>) -> R
     section(&mut writer, kind::ROW_METADATA, |sink| {
         write_columns(plan.rows.iter().map(|row| row.columns), sink)
     })?;
-    writer.begin(kind::VECTORS)?;
-    for row in plan.rows {
-        source.vector(row.source, &mut |vector| writer.write(bytemuck::cast_slice(vector)))?;
-    }
-    writer.end()?;
+    build_vectors::write(&mut writer, plan, source)?;
     let mut index = PayloadIndexBuilder::new();
     section(&mut writer, kind::PAYLOAD, |sink| {
         let mut payload = PayloadWriter::new(sink);
@@ -73,7 +97,7 @@ pub(crate) fn build<S: Copy>(plan: &Plan<'_, S>, source: &dyn RowSource<S>) -> R
     Ok(info(plan, writer.finish()?))
 }
 
-fn section(
+pub(super) fn section(
     writer: &mut SegmentWriter<'_>,
     kind: SectionKind,
     write: impl FnOnce(&mut Sink<'_>) -> Result<()>,

@@ -19,7 +19,12 @@ pub(crate) mod kind {
     pub(crate) const VECTORS: SectionKind = SectionKind(5);
     pub(crate) const PAYLOAD: SectionKind = SectionKind(6);
     pub(crate) const PAYLOAD_INDEX: SectionKind = SectionKind(7);
-    // 8 codes, 9 codebooks, 10 index and 11 text are reserved.
+    pub(crate) const CODES: SectionKind = SectionKind(8);
+    pub(crate) const CODEBOOKS: SectionKind = SectionKind(9);
+    // 10 index and 11 text are reserved.
+    pub(crate) const VECTORS_F16: SectionKind = SectionKind(12);
+    pub(crate) const STORED_CHECKSUMS: SectionKind = SectionKind(13);
+    pub(crate) const RAW_SAMPLE: SectionKind = SectionKind(14);
 }
 
 /// A section that keeps its file open.

@@ -14,13 +14,19 @@ use crate::options::Settings;
 
 impl Core {
     /// Changes settings, and keeps them for later openings.
-    pub(crate) fn configure(&self, change: impl FnOnce(&mut Settings)) -> Result<()> {
+    ///
+    /// What is due under the new ones is done in the background.
+    pub(crate) fn configure(self: &Arc<Self>, change: impl FnOnce(&mut Settings)) -> Result<()> {
         let writer = self.writer()?;
         let _one_at_a_time = writer.configuring.lock();
         let before = self.settings();
         let mut settings = (*before).clone();
         change(&mut settings);
         settings.check()?;
+        settings.check_dimension(self.dimension)?;
+        if settings.compression != before.compression {
+            self.check_loss(&settings)?;
+        }
         self.change_texts(writer, |_| Ok(true), |next| next.set_settings(settings.to_pairs()))?;
         if settings.cache != before.cache {
             let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &settings.cache);
@@ -28,6 +34,8 @@ impl Core {
         }
         writer.log.set_max_file_bytes(settings.max_wal_file_bytes);
         self.settings.store(Arc::new(settings));
+        self.look_up_codec();
+        self.schedule_maintenance();
         Ok(())
     }
 

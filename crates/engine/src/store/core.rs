@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::vfs::VfsLock;
 use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
@@ -16,7 +16,9 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::train::Training;
 use crate::cache::Caches;
+use crate::compression::{QueryReservoir, TrainedCodec};
 use crate::options::{Environment, Settings, Switches};
 use crate::row_locks::RowLocks;
 use crate::segment::Segment;
@@ -32,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) dimension: usize,
     pub(crate) metric: Metric,
     pub(crate) settings: ArcSwap<Settings>,
+    /// What new codes are made by: none before there are enough rows to train on.
+    pub(crate) codec: ArcSwapOption<TrainedCodec>,
     /// Bytes at which a memtable is flushed even if the settings allow more.
     pub(crate) memtable_limit: AtomicU64,
     pub(crate) switches: Switches,
@@ -46,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) manifests: Mutex<Manifests>,
     pub(crate) recovery: Mutex<RecoveryReport>,
     pub(crate) counters: Counters,
+    /// Some of the queries that were asked since the store was opened.
+    pub(crate) queries: QueryReservoir,
     pub(crate) closed: AtomicBool,
 }
 
@@ -78,6 +84,8 @@ pub(crate) struct Writer {
     pub(crate) next_segment: AtomicU64,
     pub(crate) flush_job: Background,
     pub(crate) merge_job: Background,
+    pub(crate) compress_job: Background,
+    pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
 }
 
@@ -95,6 +103,8 @@ pub(crate) struct Manifests {
 pub(crate) struct Counters {
     pub(crate) flushes: AtomicU64,
     pub(crate) merges: AtomicU64,
+    /// Merges of one segment that was not as the settings ask for.
+    pub(crate) rewrites: AtomicU64,
     pub(crate) searches: AtomicU64,
 }
 
@@ -139,6 +149,12 @@ impl Core {
             let message = "this store was opened read-only; open it for writing to change it";
             Error::new(ErrorKind::ReadOnly, message).at(self.layout.root())
         })
+    }
+
+    /// Whether the store was closed, is being closed, or takes no more writes.
+    pub(crate) fn is_closing(&self) -> bool {
+        let stopped = |writer: &Writer| writer.log.failure().is_some();
+        self.closed.load(Ordering::Acquire) || self.writer.as_ref().is_none_or(stopped)
     }
 
     /// Refuses work on a closed store.

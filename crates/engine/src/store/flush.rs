@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 
 use codegraph_vector_base::{Error, ErrorKind, Result, RowOrdinal, SegmentId, SeqNo};
 use codegraph_vector_storage::manifest::{Checkpoint, SegmentRef};
+use half::f16;
 
 use super::core::{Core, Writer};
 use super::rows::{check_memory, columns_of};
+use crate::compression::{Keep, TrainedCodec};
 use crate::memtable::{Chunk, Memtable};
 use crate::rows::row_order;
 use crate::segment::{BuildRow, Plan, RowSource, Segment, build};
@@ -32,9 +34,37 @@ impl RowSource<MemPlace> for MemSource {
         read(vector)
     }
 
+    fn keep(&self, _: MemPlace) -> Keep {
+        Keep::Full
+    }
+
+    fn half(&self, _: MemPlace, _: &mut dyn FnMut(&[f16]) -> Result<()>) -> Result<()> {
+        Err(no_such("half floats"))
+    }
+
+    fn codec(&self, _: MemPlace) -> Result<Option<&Arc<TrainedCodec>>> {
+        Ok(None)
+    }
+
+    fn code(&self, _: MemPlace, _: &mut Vec<u8>) -> Result<()> {
+        Err(no_such("codes"))
+    }
+
+    fn has_raw(&self, _: MemPlace) -> bool {
+        true
+    }
+
+    fn raw(&self, place: MemPlace, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        self.vector(place, read)
+    }
+
     fn metadata(&self, place: MemPlace, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         read(&self.chunks[place.chunk as usize].rows[place.at as usize].encoded)
     }
+}
+
+fn no_such(what: &str) -> Error {
+    Error::invalid(format!("rows in memory have no {what}"))
 }
 
 impl MemSource {
@@ -141,6 +171,8 @@ impl Core {
             store: self.store_id,
             id,
             base_seqno: frozen.cut.seqno,
+            dimension: self.dimension,
+            encoding: self.encoding(rows.len()),
             rows: &rows,
         };
         build(&plan, &source).map(Some)

@@ -37,14 +37,15 @@ impl Drop for Round<'_> {
 }
 
 impl Core {
-    /// Has the pool flush what is frozen, clear away what is not needed, and then merge what is due;
-    /// flushes do not wait for merges.
+    /// Has the pool flush what is frozen, clear away what is not needed, and then merge what is due, and do what is due
+    /// for compression; flushes do not wait for merges, nor merges for the training of a codec.
     pub(crate) fn schedule_maintenance(self: &Arc<Self>) {
         self.schedule(
             |writer| &writer.flush_job,
             |core| {
                 core.flush_frozen()?;
                 core.schedule_merge();
+                core.schedule_compression();
                 Ok(())
             },
             |core| !core.version.load().frozen.is_empty(),
@@ -53,6 +54,15 @@ impl Core {
 
     fn schedule_merge(self: &Arc<Self>) {
         self.schedule(|writer| &writer.merge_job, |core| core.merge_where_due(), |core| core.is_merge_due());
+    }
+
+    /// The same for compression alone.
+    pub(super) fn schedule_compression(self: &Arc<Self>) {
+        self.schedule(
+            |writer| &writer.compress_job,
+            |core| core.compress_where_due(),
+            |core| core.is_compression_due(),
+        );
     }
 
     /// Has the pool do `work`, unless it is queued or at it already. What came in while it ran, `more`

@@ -6,13 +6,15 @@ use std::sync::atomic::Ordering;
 
 use codegraph_vector_base::{Result, RowOrdinal, SeqNo};
 use codegraph_vector_storage::manifest::SegmentRef;
+use half::f16;
 
 use super::core::{Core, Writer};
 use super::flush::lost;
 use crate::cache::Caches;
+use crate::compression::{CodebookId, Keep, TrainedCodec};
 use crate::options::{CacheConfig, Settings};
 use crate::rows::row_order;
-use crate::segment::{BuildRow, MetadataReader, Plan, RowSource, Segment, build};
+use crate::segment::{BuildRow, Calibration, CodeReader, MetadataReader, Plan, RowSource, Segment, build};
 use crate::version::{Cut, Version};
 
 /// Segments whose sizes differ by less than this factor are of one tier.
@@ -23,6 +25,17 @@ struct SegmentSource<'a> {
     segments: &'a [Arc<Segment>],
     /// One for each segment, whose rows come in order.
     metadata: RefCell<Vec<MetadataReader<'a>>>,
+    /// One for each segment: what can be copied.
+    codes: Vec<Option<CodeReader<'a>>>,
+    /// One for each segment that keeps nothing but codes.
+    samples: Vec<Option<Calibration<'a>>>,
+    /// Whether codes that are all there is of a row are decoded, so that others can be made of that.
+    recode: Option<Recode>,
+}
+
+struct Recode {
+    /// Codes of this codebook stay.
+    stays: Option<CodebookId>,
 }
 
 #[derive(Clone, Copy)]
@@ -33,7 +46,38 @@ struct SegmentPlace {
 
 impl RowSource<SegmentPlace> for SegmentSource<'_> {
     fn vector(&self, place: SegmentPlace, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
-        read(self.segments[place.segment as usize].checked_vector(place.row)?)
+        match self.sampled(place).filter(|_| self.is_decoded(place)) {
+            Some(vector) => read(vector),
+            None => read(&self.segment(place).vector(place.row)?),
+        }
+    }
+
+    fn keep(&self, place: SegmentPlace) -> Keep {
+        if self.is_decoded(place) { Keep::Full } else { self.segment(place).keep() }
+    }
+
+    fn half(&self, place: SegmentPlace, read: &mut dyn FnMut(&[f16]) -> Result<()>) -> Result<()> {
+        read(self.segment(place).half(place.row)?)
+    }
+
+    fn codec(&self, place: SegmentPlace) -> Result<Option<&Arc<TrainedCodec>>> {
+        if self.is_decoded(place) { Ok(None) } else { self.made_by(place) }
+    }
+
+    fn code(&self, place: SegmentPlace, code: &mut Vec<u8>) -> Result<()> {
+        let reader = self.codes[place.segment as usize].as_ref();
+        reader.map_or(Ok(()), |reader| reader.read(place.row, code).map(|_| ()))
+    }
+
+    fn has_raw(&self, place: SegmentPlace) -> bool {
+        self.segment(place).keep() > Keep::None || self.sampled(place).is_some()
+    }
+
+    fn raw(&self, place: SegmentPlace, read: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        match self.sampled(place) {
+            Some(vector) => read(vector),
+            None => self.vector(place, read),
+        }
     }
 
     fn metadata(&self, place: SegmentPlace, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
@@ -41,7 +85,43 @@ impl RowSource<SegmentPlace> for SegmentSource<'_> {
     }
 }
 
-impl SegmentSource<'_> {
+impl<'a> SegmentSource<'a> {
+    fn new(segments: &'a [Arc<Segment>], caches: &'a Caches) -> Result<Self> {
+        let metadata = segments.iter().map(|segment| segment.metadata_reader(caches)).collect();
+        let reader = |segment: &'a Arc<Segment>| match segment.code_reader() {
+            // Its vectors are encoded anew.
+            Err(_) if segment.keep() > Keep::None => Ok(None),
+            reader => reader,
+        };
+        let codes = segments.iter().map(reader).collect::<Result<_>>()?;
+        let samples = segments.iter().map(|segment| segment.calibration()).collect::<Result<_>>()?;
+        Ok(Self { segments, metadata: RefCell::new(metadata), codes, samples, recode: None })
+    }
+
+    /// What a row's code was made by, if there is one to be copied.
+    fn made_by(&self, place: SegmentPlace) -> Result<Option<&Arc<TrainedCodec>>> {
+        let reader = self.codes[place.segment as usize].as_ref();
+        reader.map(|reader| reader.codec(place.row)).transpose()
+    }
+
+    /// Whether a row is only a code, and is decoded.
+    fn is_decoded(&self, place: SegmentPlace) -> bool {
+        let Some(Recode { stays }) = &self.recode else { return false };
+        let of_codebook = |id| matches!(self.made_by(place), Ok(Some(trained)) if trained.id == id);
+        self.segment(place).keep() == Keep::None && !stays.is_some_and(of_codebook)
+    }
+
+    fn segment(&self, place: SegmentPlace) -> &'a Segment {
+        &self.segments[place.segment as usize]
+    }
+
+    /// The vector of a row that is in its segment's sample.
+    fn sampled(&self, place: SegmentPlace) -> Option<&'a [f32]> {
+        let Calibration { ordinals, vectors } = self.samples[place.segment as usize]?;
+        let at = ordinals.binary_search(&place.row).ok()?;
+        vectors.chunks_exact(vectors.len() / ordinals.len()).nth(at)
+    }
+
     /// The rows live at `seqno`, in the order of a segment. Each source is in that order already,
     /// so this is a merge of sorted runs, which the stable sort does in linear time.
     fn live_rows(&self, seqno: SeqNo) -> Result<Vec<BuildRow<SegmentPlace>>> {
@@ -64,9 +144,9 @@ impl SegmentSource<'_> {
     }
 }
 
-/// The segments that are due: enough of one tier, or one with too many dead rows.
-fn due(version: &Version, settings: &Settings) -> Option<Vec<Arc<Segment>>> {
-    let mut by_size: Vec<&Arc<Segment>> = version.segments.iter().collect();
+/// The segments that are due, of some that may be merged: enough of one tier, or one with too many dead rows.
+fn due(segments: &[Arc<Segment>], settings: &Settings) -> Option<Vec<Arc<Segment>>> {
+    let mut by_size: Vec<&Arc<Segment>> = segments.iter().collect();
     by_size.sort_by_key(|segment| segment.rows());
     let tier = by_size.windows(settings.merge_fanout).find(|tier| {
         let (small, large) = (tier.first().map_or(0, |s| s.rows()), tier.last().map_or(0, |s| s.rows()));
@@ -81,21 +161,30 @@ fn due(version: &Version, settings: &Settings) -> Option<Vec<Arc<Segment>>> {
     by_size.iter().find(rotten).map(|segment| vec![Arc::clone(segment)])
 }
 
+/// Several segments, or one with dead rows.
+fn is_worth_merging(segments: &[Arc<Segment>]) -> bool {
+    segments.len() > 1 || segments.iter().any(|segment| segment.deaths.count() > 0)
+}
+
 impl Core {
-    /// Merges all segments into one, without dead rows. Returns how many were merged.
+    /// Merges all segments into one, or as few as may be of different keeps, without dead rows. Returns how many were
+    /// merged.
     pub(crate) fn merge_all(&self) -> Result<usize> {
-        let merged = self.merge_if(|version| {
-            let clean = |segment: &Arc<Segment>| segment.deaths.count() == 0;
-            let done = version.segments.len() <= 1 && version.segments.iter().all(clean);
-            (!done).then(|| version.segments.clone())
-        })?;
+        let mut merged = 0;
+        // Once each: rows that die meanwhile are for another time.
+        for class in 0..3 {
+            merged += self.merge_if(|version| {
+                let of_class = self.mergeable(&version.segments).into_iter().nth(class);
+                of_class.filter(|segments| is_worth_merging(segments))
+            })?;
+        }
         self.clear_away()?;
         Ok(merged)
     }
 
     /// Merges until nothing is due.
     pub(crate) fn merge_where_due(&self) -> Result<()> {
-        while self.merge_if(|version| due(version, &self.settings()))? > 0 {
+        while self.merge_if(|version| self.due(version))? > 0 {
             self.clear_away()?;
         }
         Ok(())
@@ -103,10 +192,19 @@ impl Core {
 
     /// Whether a merge would find something to do.
     pub(super) fn is_merge_due(&self) -> bool {
-        due(&self.version.load(), &self.settings()).is_some()
+        self.due(&self.version.load()).is_some()
     }
 
-    fn merge_if(&self, choose: impl FnOnce(&Version) -> Option<Vec<Arc<Segment>>>) -> Result<usize> {
+    fn due(&self, version: &Version) -> Option<Vec<Arc<Segment>>> {
+        let settings = self.settings();
+        self.mergeable(&version.segments).iter().find_map(|class| due(class, &settings))
+    }
+
+    /// Merges the segments that `choose` names; one alone is written anew. Returns how many there were.
+    pub(super) fn merge_if(
+        &self,
+        choose: impl FnOnce(&Version) -> Option<Vec<Arc<Segment>>>,
+    ) -> Result<usize> {
         let writer = self.writer()?;
         let _one_at_a_time = writer.merging.lock();
         self.check_open()?; // It may have been closed while this waited.
@@ -132,18 +230,28 @@ impl Core {
         // A merge reads each block once: in the store's cache it would take room from what is read often.
         let config = CacheConfig { budget_bytes: 0, ..self.settings().cache };
         let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &config);
-        let metadata = sources.iter().map(|segment| segment.metadata_reader(&caches)).collect();
-        let source = SegmentSource { segments: sources, metadata: RefCell::new(metadata) };
+        let mut source = SegmentSource::new(sources, &caches)?;
         let rows = source.live_rows(base)?;
         if rows.is_empty() {
             return Ok(None);
         }
+        let is_recoded = matches!(sources, [one] if self.is_recoded(one, &self.settings()));
+        let encoding = if is_recoded {
+            let encoding = self.recoded_encoding(rows.len());
+            let of_codes = encoding.codec.as_ref().filter(|_| encoding.keep == Keep::None);
+            source.recode = Some(Recode { stays: of_codes.map(|trained| trained.id) });
+            encoding
+        } else {
+            self.merged_encoding(sources, rows.len())?
+        };
         let plan = Plan {
             vfs: &*self.environment.vfs,
             layout: &self.layout,
             store: self.store_id,
             id: self.next_segment_id(writer),
             base_seqno: base,
+            dimension: self.dimension,
+            encoding,
             rows: &rows,
         };
         build(&plan, &source).map(Some)

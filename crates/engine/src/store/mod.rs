@@ -2,24 +2,30 @@
 //!
 //! Read in this order: [`core`] (what there is), [`write`] and [`commit`] (life of a write), [`apply`] (the
 //! one way that state changes), [`rows`] and [`search`] (reading), [`flush`], [`merge`], [`install`],
-//! [`configure`], [`open`].
+//! [`configure`], [`train`], [`rewrite`] and [`compress`] (codecs), [`open`].
 
 mod apply;
 mod close;
 mod commit;
+mod compress;
+mod compression_stats;
 mod configure;
 pub(crate) mod core;
+mod encoding;
 mod flush;
 mod install;
 mod maintenance;
 mod merge;
 mod open;
 mod read_only;
+mod rewrite;
 mod ring;
 mod rows;
+mod sample;
 mod search;
 mod snapshot;
 mod stats;
+mod train;
 mod verify;
 mod write;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::frame::{Check, Seal};
 use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsLock};
@@ -20,7 +20,9 @@ use super::apply::{Assembler, Totals, apply};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use super::maintenance::Background;
+use super::train::Training;
 use crate::cache::Caches;
+use crate::compression::QueryReservoir;
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
 use crate::row_locks::RowLocks;
@@ -213,6 +215,7 @@ fn create(layout: &StoreLayout, options: &OpenOptions) -> Result<Loaded> {
     let mut manifest = Manifest::initial(StoreId(id), schema, environment.clock.now_us());
     let settings = options.settings.clone().unwrap_or_default();
     settings.check()?;
+    settings.check_dimension(dimension)?;
     manifest.set_settings(settings.to_pairs());
     let seal = Seal { store: manifest.store_id, epoch: Epoch(0) };
     Appender::create(environment.vfs.clone(), layout.wal_dir(), seal, settings.max_wal_file_bytes)?;
@@ -354,9 +357,13 @@ pub(super) fn assemble(
 ) -> Result<Arc<Core>> {
     let environment = options.environment.clone();
     let manifest = &loaded.manifest;
+    let kept = Settings::default().with_pairs(&manifest.settings)?;
     let settings = match &options.settings {
-        Some(settings) => settings.check().map(|()| settings.clone())?,
-        None => Settings::default().with_pairs(&manifest.settings)?,
+        Some(settings) => {
+            settings.check()?;
+            settings.compressed_as(&kept)
+        }
+        None => kept,
     };
     let Recovered { version, head, scan, report } = recovered;
     let cut = head.cut;
@@ -382,6 +389,8 @@ pub(super) fn assemble(
             next_segment: AtomicU64::new(manifest.next_segment_id.0),
             flush_job: Background::default(),
             merge_job: Background::default(),
+            compress_job: Background::default(),
+            training: Training::default(),
             sync_scheduled: AtomicBool::new(false),
         })
     });
@@ -395,6 +404,7 @@ pub(super) fn assemble(
         metric: metric_of(manifest.schema.metric)?,
         caches: ArcSwap::from_pointee(caches),
         settings: ArcSwap::from_pointee(settings),
+        codec: ArcSwapOption::empty(),
         memtable_limit: AtomicU64::new(u64::MAX),
         switches: options.switches(),
         version: ArcSwap::from_pointee(version),
@@ -404,6 +414,7 @@ pub(super) fn assemble(
         manifests: Mutex::new(manifests),
         recovery: Mutex::new(report),
         counters: Counters::default(),
+        queries: QueryReservoir::default(),
         closed: AtomicBool::new(false),
         environment,
         layout,
@@ -414,13 +425,14 @@ pub(super) fn assemble(
 }
 
 impl Core {
-    /// After a writing open: leaves the note, records an embedder that was not known before, and clears away
+    /// After a writing open: leaves the note, finds the codec in use, records an embedder that was not known before, and clears away
     /// what a crash, or a merge before the last close, left. Removing large files takes a while,
     /// so that is done in the background where there is one.
     fn settle(self: &Arc<Self>, manifest: Manifest, options: &OpenOptions) -> Result<()> {
         let writer = self.writer()?;
         let synced = writer.log.appender(Appender::synced);
         self.leave_note(writer, synced)?;
+        self.look_up_codec();
         if manifest.schema.embedder.is_none() && options.embedder.is_some() {
             self.install(|next| {
                 next.schema.embedder = options.embedder.clone();

@@ -12,7 +12,7 @@ use codegraph_vector_storage::wal::{ScanRange, SyncNote, wal_files};
 
 use super::core::{Core, Manifests};
 use super::open::{Bounds, Recovered, assemble, check_not_lost, check_schema, recover, replay};
-use crate::options::OpenOptions;
+use crate::options::{OpenOptions, Settings};
 
 /// How often a read starts over because the writer cleared away what it was about to look at.
 const ATTEMPTS: usize = 16;
@@ -133,6 +133,8 @@ impl Core {
         self.version.store(Arc::new(recovered.version));
         self.visible.store(seqno.0, Ordering::Release);
         *self.recovery.lock() = recovered.report;
+        let kept = Settings::default().with_pairs(&loaded.manifest.settings)?;
+        self.settings.store(Arc::new(self.settings().compressed_as(&kept)));
         *manifests = Manifests { current: loaded.manifest, previous: loaded.previous, retired: Vec::new() };
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::filter::Filter;
 use crate::memtable::{Chunk, MemRow};
 use crate::node::NodeMetadata;
 use crate::rows::{Candidates, RowColumns};
-use crate::segment::{MetadataReader, Segment};
+use crate::segment::{Kept, MetadataReader, Segment};
 use crate::version::Version;
 
 /// A row, out of wherever it was.
@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) id: NodeId,
     pub(crate) columns: RowColumns,
     pub(crate) vector: Vec<f32>,
+    /// The segment that it is in, and which row of it, if it is in one.
+    pub(crate) place: Option<(Arc<Segment>, RowOrdinal)>,
     pub(crate) encoded: Box<[u8]>,
 }
 
@@ -25,6 +27,17 @@ impl Row {
     /// The decoded metadata.
     pub(crate) fn metadata(&self) -> Result<Arc<NodeMetadata>> {
         NodeMetadata::decode(&self.encoded).map(Arc::new)
+    }
+
+    /// How its vector is kept.
+    ///
+    /// # Errors
+    /// `Corrupt` if the codes of its segment are damaged.
+    pub(crate) fn kept(&self) -> Result<Kept> {
+        match &self.place {
+            None => Ok(Kept::in_memory(self.vector.len())),
+            Some((segment, ordinal)) => segment.kept(*ordinal),
+        }
     }
 }
 
@@ -74,7 +87,8 @@ impl Core {
             let found = table.get(id, seqno, |row, vector, norm| {
                 check_memory(row, vector)?;
                 let columns = columns_of(row, norm);
-                Ok(Row { id, columns, vector: vector.to_vec(), encoded: row.encoded.clone() })
+                let (vector, encoded) = (vector.to_vec(), row.encoded.clone());
+                Ok(Row { id, columns, vector, place: None, encoded })
             });
             if let Some(row) = found {
                 return row.map(Some);
@@ -89,11 +103,12 @@ impl Core {
     }
 
     /// A row of a segment.
-    pub(crate) fn segment_row(&self, segment: &Segment, ordinal: RowOrdinal) -> Result<Row> {
+    pub(crate) fn segment_row(&self, segment: &Arc<Segment>, ordinal: RowOrdinal) -> Result<Row> {
         Ok(Row {
             id: segment.id(ordinal)?,
             columns: segment.columns(ordinal)?,
-            vector: segment.checked_vector(ordinal)?.to_vec(),
+            vector: segment.vector(ordinal)?.into_owned(),
+            place: Some((segment.clone(), ordinal)),
             encoded: segment.encoded_metadata(ordinal, &self.caches())?,
         })
     }

@@ -140,8 +140,8 @@ impl Core {
         let (row_seqno, vector, metadata) = match source {
             Source::Segment(at, ordinal) => {
                 let segment = &version.segments[at as usize];
-                let vector = segment.checked_vector(ordinal)?;
-                let vector = request.with_vector.then(|| vector.to_vec());
+                let vector = segment.vector(ordinal)?;
+                let vector = request.with_vector.then(|| vector.into_owned());
                 let encoded =
                     request.with_metadata.then(|| segment.encoded_metadata(ordinal, &self.caches()));
                 let metadata =
@@ -227,7 +227,7 @@ impl SegmentPass<'_> {
             let list = listed(start);
             if list.as_ref().is_none_or(|list| !list.is_empty()) {
                 let rows = self.segment.vectors(start..end)?;
-                let block = RowBlock { rows, norms: &norms[start as usize..end as usize] };
+                let block = RowBlock { rows: &rows, norms: &norms[start as usize..end as usize] };
                 let admit = |at: u32| {
                     self.place(start + at, &see).unwrap_or_else(|error| {
                         failed.get_or_insert(error);

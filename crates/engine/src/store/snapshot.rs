@@ -13,7 +13,7 @@ use crate::node::{CodeNode, NodeMetadata};
 use crate::version::Version;
 
 /// What the store keeps of a vector beside the vector.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VectorMetadata {
     /// The node.
     pub node_id: NodeId,
@@ -25,18 +25,17 @@ pub struct VectorMetadata {
     pub updated_us: u64,
     /// Euclidean length of the vector as given.
     pub norm: f32,
-    /// How the vector is stored: `f32`, as given.
-    pub codec: &'static str,
-    /// Bytes of the vector.
+    /// Whether the vector is kept as given, bit for bit; else what is read is near it.
+    pub exact: bool,
+    /// What the vector's code was made by, as a [`CodecSpec`](crate::CodecSpec)'s text, if it has a code.
+    pub codec: Option<String>,
+    /// Bytes that are kept of the vector: as given, as half floats, or as nothing but a code.
     pub vector_bytes: u64,
     /// Bytes of the encoded metadata, before compression.
     pub metadata_bytes: u64,
     /// Checksum of both.
     pub checksum: RowChecksum,
 }
-
-/// How vectors are stored, until there are other codecs.
-const CODEC: &str = "f32";
 
 /// The store as it was at one commit. Holding it keeps the files and memory it needs.
 #[derive(Clone)]
@@ -58,7 +57,7 @@ impl Snapshot {
         self.seqno
     }
 
-    /// A node with its vector, bit for bit as it was given.
+    /// A node with its vector, bit for bit as it was given unless [`VectorMetadata::exact`] says otherwise.
     ///
     /// # Errors
     /// `Corrupt` if what is stored of it is damaged.
@@ -69,18 +68,23 @@ impl Snapshot {
     }
 
     /// What is kept of a node's vector.
+    ///
+    /// # Errors
+    /// `Corrupt` if what is stored of the node, or the codes of its segment, are damaged.
     pub fn vector_metadata(&self, id: NodeId) -> Result<Option<VectorMetadata>> {
-        let row = self.row(id)?;
-        Ok(row.map(|Row { id, columns, vector, encoded }| VectorMetadata {
+        let Some(row) = self.row(id)? else { return Ok(None) };
+        let kept = row.kept()?;
+        Ok(Some(VectorMetadata {
             node_id: id,
-            seqno: columns.seqno,
-            created_us: columns.created_us,
-            updated_us: columns.updated_us,
-            norm: columns.norm,
-            codec: CODEC,
-            vector_bytes: vector.len() as u64 * 4,
-            metadata_bytes: encoded.len() as u64,
-            checksum: columns.checksum,
+            seqno: row.columns.seqno,
+            created_us: row.columns.created_us,
+            updated_us: row.columns.updated_us,
+            norm: row.columns.norm,
+            exact: kept.exact,
+            codec: kept.codec,
+            vector_bytes: kept.bytes,
+            metadata_bytes: row.encoded.len() as u64,
+            checksum: row.columns.checksum,
         }))
     }
 

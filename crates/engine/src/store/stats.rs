@@ -6,7 +6,9 @@ use codegraph_vector_base::{Lsn, Result, RowChecksumSum, SeqNo};
 use codegraph_vector_storage::wal::{LogStatistics, wal_files};
 
 use super::core::Core;
+use super::maintenance::Background;
 use super::open::RecoveryReport;
+use crate::compression::CompressionStatistics;
 
 /// What the caches hold now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct CacheStatistics {
 }
 
 /// See the fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoreStatistics {
     /// Nodes that a search at this moment can find.
     pub active_vectors: u64,
@@ -36,8 +38,12 @@ pub struct StoreStatistics {
     pub content_hash: RowChecksumSum,
     /// Bytes of all files of the store.
     pub storage_bytes: u64,
-    /// Bytes of vectors in segments.
+    /// Bytes of vectors in segments, as floats or half floats.
     pub vector_bytes: u64,
+    /// Bytes of vectors' codes in segments.
+    pub code_bytes: u64,
+    /// Bytes of codebooks in segments, and of the samples that codecs are measured by.
+    pub codebook_bytes: u64,
     /// Bytes in segments and death files that a row costs beside its vector and its payload: ids, index,
     /// filter, times, norms, checksums, deaths.
     pub metadata_bytes: u64,
@@ -65,6 +71,8 @@ pub struct StoreStatistics {
     pub quarantined_blocks: u64,
     /// Caches.
     pub cache: CacheStatistics,
+    /// How vectors are compressed, if they are to be.
+    pub compression: Option<CompressionStatistics>,
     /// What opening the store found and did.
     pub recovery: RecoveryReport,
     /// The last failure of work in the background, if the last work failed.
@@ -74,13 +82,10 @@ pub struct StoreStatistics {
 }
 
 impl StoreStatistics {
-    /// Bytes beside vector and payload for each raw vector byte, in percent.
+    /// Bytes beside vector and payload for each byte of the vectors as given, in percent.
     pub fn metadata_percent(&self) -> f64 {
-        if self.vector_bytes == 0 {
-            0.0
-        } else {
-            self.metadata_bytes as f64 * 100.0 / self.vector_bytes as f64
-        }
+        let raw_bytes = self.dimension as f64 * size_of::<f32>() as f64 * self.segment_rows as f64;
+        if raw_bytes == 0.0 { 0.0 } else { self.metadata_bytes as f64 * 100.0 / raw_bytes }
     }
 }
 
@@ -96,10 +101,10 @@ impl Core {
         let log = self.writer.as_ref().map(|writer| &writer.log);
         let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let caches = self.caches();
-        let background_error = self
-            .writer
-            .as_ref()
-            .and_then(|writer| writer.flush_job.failure().or_else(|| writer.merge_job.failure()));
+        let background_error = self.writer.as_ref().and_then(|writer| {
+            let jobs = [&writer.flush_job, &writer.merge_job, &writer.compress_job];
+            jobs.into_iter().find_map(Background::failure)
+        });
         Ok(StoreStatistics {
             active_vectors: totals.rows,
             dead_rows: segments().map(|segment| segment.deaths.count()).sum(),
@@ -110,6 +115,8 @@ impl Core {
             content_hash: totals.checksum,
             storage_bytes: self.storage_bytes()?,
             vector_bytes: segments().map(|segment| segment.vector_bytes()).sum(),
+            code_bytes: segments().map(|segment| segment.code_bytes()).sum(),
+            codebook_bytes: segments().map(|segment| segment.codebook_bytes()).sum(),
             metadata_bytes: segments().map(|segment| segment.metadata_bytes()).sum(),
             segment_rows: segments().map(|segment| u64::from(segment.rows())).sum(),
             memtable_rows: version.memtables().map(|table| table.rows() as u64).sum(),
@@ -123,13 +130,14 @@ impl Core {
             searches: self.counters.searches.load(Ordering::Relaxed),
             quarantined_blocks: segments().map(|segment| segment.file().quarantined()).sum(),
             cache: CacheStatistics { block_bytes: caches.block_bytes(), open_files: caches.open_files() },
+            compression: self.compression_statistics(&version),
             recovery: self.recovery.lock().clone(),
             background_error: background_error.map(|error| error.to_string()),
             write_error: log.and_then(|log| log.failure()).map(|error| error.to_string()),
         })
     }
 
-    fn storage_bytes(&self) -> Result<u64> {
+    pub(super) fn storage_bytes(&self) -> Result<u64> {
         let vfs = &*self.environment.vfs;
         let mut bytes = 0;
         for folder in [self.layout.root().to_owned(), self.layout.wal_dir(), self.layout.segments_dir()] {

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_input_places;
+mod compression;
 mod concurrency;
 mod corruption;
 mod corruption_examine;

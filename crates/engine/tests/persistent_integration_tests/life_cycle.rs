@@ -105,7 +105,8 @@ fn vector_metadata_tells_when_what_and_how_much() {
     let first = CodeNode::new(5, vec![3.0, 0.0, 4.0, 0.0]).with_path("a.rs");
     let receipt = store.put(first).unwrap().receipt;
     let then = store.vector_metadata(5).unwrap().unwrap();
-    assert_eq!((then.node_id, then.seqno, then.norm, then.codec), (5, receipt.seqno, 5.0, "f32"));
+    assert_eq!((then.node_id, then.seqno, then.norm), (5, receipt.seqno, 5.0));
+    assert!(then.exact && then.codec.is_none());
     assert_eq!((then.created_us, then.vector_bytes), (then.updated_us, 16));
     assert!(then.metadata_bytes > 4);
     for round in 1..=3_u8 {

@@ -25,8 +25,12 @@ use crate::envelope::{ENVELOPE_BYTES, Envelope, FileKind, u32_at, u64_at};
 /// Bytes of a section that share a checksum.
 pub const BLOCK_BYTES: usize = 64 << 10;
 
+/// A required feature: vectors of this segment may not be what was given. A reader that does not know of such would
+/// miss a section and call that damage.
+pub const LOSSY_VECTORS: u64 = 1;
+
 pub(super) const KIND: FileKind =
-    FileKind { magic: *b"CGVSEG\r\n", name: "segment", version: 1, features: 0 };
+    FileKind { magic: *b"CGVSEG\r\n", name: "segment", version: 1, features: LOSSY_VECTORS };
 pub(super) const TRAILER_BYTES: usize = 48;
 pub(super) const CRC_BYTES: usize = 4;
 const TRAILER_MAGIC: [u8; 8] = *b"CGVSEGE\n";

@@ -23,7 +23,7 @@ mod reader;
 mod scrub;
 mod writer;
 
-pub use format::{BLOCK_BYTES, SectionKind, SegmentFileRef};
+pub use format::{BLOCK_BYTES, LOSSY_VECTORS, SectionKind, SegmentFileRef};
 pub use reader::{Section, SegmentFile};
 pub use scrub::{BadBlock, verify_segment};
 pub use writer::SegmentWriter;

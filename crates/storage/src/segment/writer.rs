@@ -57,10 +57,25 @@ impl<'v> SegmentWriter<'v> {
     /// # Errors
     /// What the file system says.
     pub fn create(vfs: &'v dyn Vfs, layout: &StoreLayout, store: StoreId, id: SegmentId) -> Result<Self> {
+        Self::create_requiring(vfs, layout, store, id, 0)
+    }
+
+    /// Begins the segment `id`, for readers only that know all of these features.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn create_requiring(
+        vfs: &'v dyn Vfs,
+        layout: &StoreLayout,
+        store: StoreId,
+        id: SegmentId,
+        required: u64,
+    ) -> Result<Self> {
         let path = layout.segment_path(id);
         let temporary = temporary(&path);
         let file = vfs.open(&temporary, OpenMode::Create)?;
-        let envelope = Envelope { store, segment: id, generation: Generation(0), body_bytes: 0, body_crc: 0 };
+        let generation = Generation(0);
+        let envelope = Envelope { required, store, segment: id, generation, body_bytes: 0, body_crc: 0 };
         let header = envelope.encode(&KIND);
         let mut output = Output { file, buffer: Vec::new(), start: 0, reserved: 0 };
         output.buffer.extend_from_slice(&header);

@@ -4,8 +4,6 @@
 //! error, moved a little by least squares. Other levels begin at quantiles, thinned out where those are dense, and are
 //! refined by Lloyd's rule: a level is the mean of what is nearest to it (Lloyd 1957, Max 1960).
 
-use std::borrow::Cow;
-
 use super::super::wire::{self, Reader};
 use super::super::{CodecError, Scope, TrainControl};
 
@@ -30,20 +28,8 @@ pub(super) struct Uneven {
     stride: usize,
 }
 
-/// Up to so many rows of a sample are looked at, evenly spread.
-const MOST_ROWS: usize = 16_384;
 /// Numbers that levels for all components are made from.
 const MOST_NUMBERS: usize = 1 << 20;
-
-/// The rows of a sample to train on.
-pub(super) fn some_rows(sample: &[f32], dim: usize) -> Cow<'_, [f32]> {
-    let rows = sample.len() / dim;
-    if rows <= MOST_ROWS {
-        return Cow::Borrowed(sample);
-    }
-    let row = |i: usize| &sample[i * rows / MOST_ROWS * dim..][..dim];
-    Cow::Owned((0..MOST_ROWS).flat_map(row).copied().collect())
-}
 
 impl Levels {
     pub(super) fn train(
@@ -193,7 +179,7 @@ fn fit_even(column: &[f32], count: usize) -> [f32; 2] {
     for _ in 0..MOVES {
         let line = line_through(column, best, top);
         let error = squared_error(column, line, top);
-        if !(error < least) {
+        if error.total_cmp(&least).is_ge() {
             break;
         }
         (best, least) = (line, error);

@@ -20,6 +20,7 @@ const SETUP: Setup = Setup {
         free_locks_early: false,
         keep_tail: false,
         batch_part_bytes: None,
+        min_training_rows: None,
     },
 };
 

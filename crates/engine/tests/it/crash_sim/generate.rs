@@ -1,6 +1,9 @@
 //! Random workloads: small stores, few ids and paths, so that everything meets everything.
 
-use codegraph_vector::{CacheConfig, CodeNode, Durability, EvictionPolicy, Filter, Metric, NodeId, Settings};
+use codegraph_vector::{
+    CacheConfig, CodeNode, CodecSpec, Compression, Durability, EvictionPolicy, Filter, Keep, Metric, NodeId,
+    Scope, Settings,
+};
 use codegraph_vector_testkit::{Rng, generators};
 
 use super::model::{Change, State};
@@ -17,6 +20,10 @@ pub enum Step {
     Flush,
     Merge,
     Configure(Settings),
+    /// Asks for a compression, or for none.
+    Enable(Option<Compression>),
+    /// Asks for it, and waits until all segments are so.
+    Compress(Option<Compression>),
     SetProperty(Option<String>),
     Read,
     /// Another process reads.
@@ -33,7 +40,9 @@ pub enum Step {
 /// A step for a store that is in this state.
 pub fn step(rng: &mut Rng, state: &State, dimension: usize) -> Step {
     match rng.below(100) {
-        0..66 => Step::Write(change(rng, state, dimension)),
+        0..60 => Step::Write(change(rng, state, dimension)),
+        60..62 => Step::Enable(compression(rng, dimension, Keep::Full)),
+        62..66 => Step::Compress(compression(rng, dimension, Keep::Full)),
         66..70 => Step::SetProperty(property::value(rng)),
         70..76 => Step::Flush,
         76..81 => Step::Merge,
@@ -135,6 +144,23 @@ pub fn filter(rng: &mut Rng) -> Filter {
     }
 }
 
+/// Some way to compress vectors, or none.
+pub fn compression(rng: &mut Rng, dimension: usize, keep: Keep) -> Option<Compression> {
+    let spec = match rng.below(6) {
+        0 => return None,
+        1 => CodecSpec::Product { m: rng.between(1, dimension + 1), nbits: 4, rotate: rng.chance(0.3) },
+        2 => CodecSpec::Binary { bits: rng.between(1, 9) as u8 },
+        3 => CodecSpec::Transform { bytes: rng.between(2, dimension + 2) },
+        _ => CodecSpec::Scalar {
+            nbits: *rng.pick(&[4, 8, 16, 32]),
+            uniform: rng.chance(0.5),
+            scope: *rng.pick(&[Scope::Dimension, Scope::Global]),
+            brain: rng.chance(0.3),
+        },
+    };
+    Some(Compression { spec, keep })
+}
+
 /// How vectors are compared.
 pub fn metric(rng: &mut Rng) -> Metric {
     *rng.pick(&Metric::ALL)
@@ -160,6 +186,6 @@ pub fn settings(rng: &mut Rng) -> Settings {
             policy: *rng.pick(&[EvictionPolicy::Lru, EvictionPolicy::TinyLfu]),
             max_open_files: *rng.pick(&[1, 8]),
         },
-        compression: None,
+        ..Settings::default()
     }
 }

@@ -7,7 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use codegraph_vector::vfs::Vfs;
-use codegraph_vector::{Durability, ErrorKind, PersistentVectorStore, Settings, TestSwitches};
+use codegraph_vector::{
+    CompressRequest, Compression, Durability, ErrorKind, PersistentVectorStore, Settings, Target,
+    TestSwitches,
+};
 use codegraph_vector_testkit::{CrashStyle, Lies, Rng, SimClock, SimVfs};
 
 use super::compare;
@@ -46,6 +49,8 @@ pub struct Summary {
     pub opened: u64,
     /// Changes of the property.
     pub properties: u64,
+    /// Rows that had codes when a compression had ended.
+    pub encoded: u64,
 }
 
 struct Run {
@@ -64,6 +69,7 @@ pub fn run(seed: u64, sabotage: Sabotage, verbose: bool) -> Check<Summary> {
     let mut rng = Rng::new(seed);
     let mut switches = sabotage.switches;
     switches.batch_part_bytes = Some(*rng.pick(&[200, 1000, 1 << 20]));
+    switches.min_training_rows = Some(rng.between(1, 6) as u64);
     let setup = Setup { dimension: rng.between(2, 5), metric: generate::metric(&mut rng), switches };
     let sim = SimVfs::new(rng.next_u64());
     let steps = rng.between(10, 26);
@@ -143,11 +149,23 @@ impl Run {
                 self.maintained(outcome, None)?;
             }
             Step::Configure(settings) => {
-                let outcome = store.configure(|now| *now = settings.clone());
+                let outcome = store.configure(|now| {
+                    let Settings { compression, compression_lossy, .. } = now.clone();
+                    *now = Settings { compression, compression_lossy, ..settings.clone() };
+                });
                 let synced = store.settings().durability == Durability::Sync;
                 self.world.aside(|inner| inner.synced = synced);
                 self.maintained(outcome, None)?;
             }
+            Step::Enable(compression) => self.compress(&store, compression.as_ref(), || {
+                compression
+                    .clone()
+                    .map_or_else(|| store.disable_compression(), |wanted| store.enable_compression(wanted))
+            })?,
+            Step::Compress(compression) => self.compress(&store, compression.as_ref(), || {
+                let target = compression.clone().map_or(Target::None, |wanted| Target::Codec(wanted.spec));
+                store.compress(&CompressRequest::new(target), &|_| {}).map(|_| ())
+            })?,
             Step::SetProperty(value) => {
                 self.world.aside(|inner| inner.model.property.begin(value.clone()));
                 let outcome = property::set(&store, value.as_deref());
@@ -182,6 +200,25 @@ impl Run {
             }
         }
         self.heard()
+    }
+
+    /// Carries out a call that asks for this compression.
+    fn compress(
+        &mut self,
+        store: &PersistentVectorStore,
+        compression: Option<&Compression>,
+        call: impl FnOnce() -> codegraph_vector::Result<()>,
+    ) -> Check {
+        self.world.aside(|inner| inner.model.property.begin_compression(compression.cloned()));
+        let outcome = self.with_company(true, call);
+        self.heard()?;
+        self.world.aside(|inner| {
+            inner.model.property.end_compression(&outcome, store)?;
+            let stats = store.stats().map_err(|error| format!("stats: {error}"))?;
+            inner.did.encoded += stats.compression.map_or(0, |compression| compression.encoded_rows);
+            Check::Ok(())
+        })?;
+        self.maintained(outcome, None)
     }
 
     /// After a step: the store is what the model says, and one that failed has stopped.
