@@ -8,9 +8,7 @@
 // A benchmark takes the time itself, and reads its input.
 #![allow(clippy::disallowed_methods)]
 
-use codegraph_vector_ann::codec::{
-    CodeScan, CodecSpec, CodedRows, Input, PackedCodes, TrainControl, train,
-};
+use codegraph_vector_ann::codec::{CodeScan, CodecSpec, CodedRows, Input, PackedCodes, TrainControl, train};
 use codegraph_vector_ann::{LookUps, Metric, Rows, TopK, norm};
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -50,7 +48,9 @@ fn measure(spec: &CodecSpec, dim: usize, base: &[f32], queries: &[f32], k: usize
     let codes = PackedCodes::new(codec.layout(), rows, &packed).expect("as packed");
     let coded = CodedRows { codes, norms: &norms };
     println!("{spec}: {rows} rows, {:?}, best {k}", codec.layout());
-    for (kernels, metrics) in LookUps::all_available().into_iter().zip([&Metric::ALL[..], &Metric::ALL[..1], &[]]) {
+    for (kernels, metrics) in
+        LookUps::all_available().into_iter().zip([&Metric::ALL[..], &Metric::ALL[..1], &[]])
+    {
         for &metric in metrics {
             let scan = |query| CodeScan::with_kernels(metric, query, &*codec, kernels);
             let ready: Vec<CodeScan<'_>> = queries.chunks(dim).map(scan).collect();
@@ -66,7 +66,8 @@ fn measure(spec: &CodecSpec, dim: usize, base: &[f32], queries: &[f32], k: usize
                     black_box(tops);
                 }
             });
-            let made = cost(ready.len(), || drop(black_box(queries.chunks(dim).map(scan).collect::<Vec<_>>())));
+            let made =
+                cost(ready.len(), || drop(black_box(queries.chunks(dim).map(scan).collect::<Vec<_>>())));
             let (mut wanted, mut got) = (0, 0);
             for scan in ready.iter().step_by(8) {
                 let mut top = TopK::new(k);
@@ -118,9 +119,11 @@ fn read(path: &str) -> (Vec<f32>, usize) {
     let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = String::from_utf8_lossy(&bytes[10..10 + length]);
     assert!(header.contains("'<f2'") && header.contains("'fortran_order': False"), "{header}");
-    let shape = header.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')')).expect("a shape").0;
+    let shape =
+        header.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')')).expect("a shape").0;
     let dim = shape.split(',').nth(1).and_then(|text| text.trim().parse().ok()).expect("two dimensions");
-    let numbers = bytes[10 + length..].chunks_exact(2).map(|half| widen(u16::from_le_bytes([half[0], half[1]])));
+    let numbers =
+        bytes[10 + length..].chunks_exact(2).map(|half| widen(u16::from_le_bytes([half[0], half[1]])));
     (numbers.collect(), dim)
 }
 
