@@ -1,9 +1,10 @@
 //! Codes in blocks of rows, so that one instruction looks at many rows.
 //!
 //! A code is `head` bytes, `tail` bytes and `side` bytes, in this order. `BLOCK_ROWS` rows make a block: byte 0 of all
-//! their heads, byte 1 of all, …; then byte 0 of all their sides, …. Behind all blocks (the last one filled up with
-//! zeros) are the tails, row by row. So the heads, which every scan reads, lie close together, and the tails, which are
-//! read for the few rows that may be among the best, do not stand between them.
+//! their heads, byte 1 of all, …; then byte 0 of all their sides, …. Behind all blocks are the tails, block by block in
+//! the same manner; rows that the last block lacks are zeros, here and there. So the heads, which every scan reads, lie
+//! close together, and the tails, which are read for the few blocks that may hold one of the best, do not stand between
+//! them. Where codes have no head there is nothing to be looked at first: then their tails lie row by row, without zeros.
 
 /// Rows of a block.
 pub const BLOCK_ROWS: usize = 64;
@@ -29,7 +30,8 @@ impl CodeLayout {
     /// Bytes of so many packed codes.
     #[must_use]
     pub fn packed_bytes(&self, rows: usize) -> usize {
-        self.tails_at(rows) + rows * self.tail
+        let padded = if self.head == 0 { rows } else { rows.next_multiple_of(BLOCK_ROWS) };
+        self.tails_at(rows) + padded * self.tail
     }
 
     /// Bytes of a block.
@@ -51,20 +53,32 @@ impl CodeLayout {
     pub fn pack_block(&self, codes: &[u8], block: &mut Vec<u8>) {
         let rows = codes.len() / self.code_bytes();
         assert!(rows * self.code_bytes() == codes.len() && rows <= BLOCK_ROWS, "not a block of codes");
-        let start = block.len();
-        block.resize(start + self.block_bytes(), 0);
-        let columns = block[start..].chunks_exact_mut(BLOCK_ROWS);
-        for (column, at) in columns.zip((0..self.head).chain(self.head + self.tail..self.code_bytes())) {
-            for (place, code) in column.iter_mut().zip(codes.chunks_exact(self.code_bytes())) {
-                *place = code[at];
+        let columns = (0..self.head).chain(self.head + self.tail..self.code_bytes());
+        self.pack_columns(codes, columns, block);
+    }
+
+    /// The tails of codes, that begin with the first row of a block and end with the last one of a block, or of all.
+    pub fn pack_tails(&self, codes: &[u8], tails: &mut Vec<u8>) {
+        let columns = self.head..self.head + self.tail;
+        if self.head == 0 {
+            for code in codes.chunks_exact(self.code_bytes()) {
+                tails.extend_from_slice(&code[columns.clone()]);
+            }
+        } else {
+            for codes in codes.chunks(BLOCK_ROWS * self.code_bytes()) {
+                self.pack_columns(codes, columns.clone(), tails);
             }
         }
     }
 
-    /// The tails of codes, one after the other.
-    pub fn pack_tails(&self, codes: &[u8], tails: &mut Vec<u8>) {
-        for code in codes.chunks_exact(self.code_bytes()) {
-            tails.extend_from_slice(&code[self.head..self.head + self.tail]);
+    /// These bytes of up to a block of codes: the first of all codes, the next of all, ….
+    fn pack_columns(&self, codes: &[u8], columns: impl Iterator<Item = usize>, packed: &mut Vec<u8>) {
+        for at in columns {
+            let start = packed.len();
+            packed.resize(start + BLOCK_ROWS, 0);
+            for (place, code) in packed[start..].iter_mut().zip(codes.chunks_exact(self.code_bytes())) {
+                *place = code[at];
+            }
         }
     }
 
@@ -119,12 +133,36 @@ impl<'a> PackedCodes<'a> {
         self.blocks
     }
 
-    /// The tail of a row's code.
+    /// The tails, behind the blocks.
+    #[must_use]
+    pub fn tails(&self) -> &'a [u8] {
+        self.tails
+    }
+
+    /// The bytes of a row's head.
     ///
     /// # Panics
-    /// If there is no such row.
-    #[must_use]
-    pub fn tail(&self, row: usize) -> &'a [u8] {
+    /// If there is no such row; so do those below.
+    pub(crate) fn head(&self, row: usize) -> impl Iterator<Item = &'a u8> + use<'a> {
+        let block = &self.blocks[row / BLOCK_ROWS * self.layout.block_bytes()..];
+        column(&block[..BLOCK_ROWS * self.layout.head], row)
+    }
+
+    /// The bytes of a row's side.
+    pub(crate) fn side(&self, row: usize) -> impl Iterator<Item = &'a u8> + use<'a> {
+        let block = &self.blocks[row / BLOCK_ROWS * self.layout.block_bytes()..];
+        column(&block[BLOCK_ROWS * self.layout.head..self.layout.block_bytes()], row)
+    }
+
+    /// The bytes of a row's tail, where there is a head before it.
+    pub(crate) fn tail(&self, row: usize) -> impl Iterator<Item = &'a u8> + use<'a> {
+        let bytes = BLOCK_ROWS * self.layout.tail;
+        column(&self.tails[row / BLOCK_ROWS * bytes..][..bytes], row)
+    }
+
+    /// The bytes of a row's tail, where there is no head.
+    pub(crate) fn headless(&self, row: usize) -> &'a [u8] {
+        debug_assert_eq!(self.layout.head, 0);
         &self.tails[row * self.layout.tail..][..self.layout.tail]
     }
 
@@ -137,15 +175,22 @@ impl<'a> PackedCodes<'a> {
             row < self.rows && code.len() == self.layout.code_bytes(),
             "no such row, or no room for a code"
         );
-        let block = &self.blocks[row / BLOCK_ROWS * self.layout.block_bytes()..][..self.layout.block_bytes()];
-        let mut column = block.iter().skip(row % BLOCK_ROWS).step_by(BLOCK_ROWS);
         let (head, rest) = code.split_at_mut(self.layout.head);
         let (tail, side) = rest.split_at_mut(self.layout.tail);
-        for (place, byte) in head.iter_mut().chain(side).zip(&mut column) {
-            *place = *byte;
+        let put = |(place, byte): (&mut u8, &u8)| *place = *byte;
+        head.iter_mut().zip(self.head(row)).for_each(put);
+        side.iter_mut().zip(self.side(row)).for_each(put);
+        if head.is_empty() {
+            tail.copy_from_slice(self.headless(row));
+        } else {
+            tail.iter_mut().zip(self.tail(row)).for_each(put);
         }
-        tail.copy_from_slice(self.tail(row));
     }
+}
+
+/// What a row has in each column of its block.
+fn column(columns: &[u8], row: usize) -> impl Iterator<Item = &u8> {
+    columns.iter().skip(row % BLOCK_ROWS).step_by(BLOCK_ROWS)
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! Always holds: a row's score has the same bits from [`CodeScan::score`] and from any scan, whatever the selection and
 //! whatever other queries are asked along; no score is NaN. Where a query is tables of nibbles, a scan looks at the heads
-//! of all codes through rounded tables (`estimate`), and only at those rows more closely that may then be among the
-//! best. Where codes have no tail this loses nothing; else what the chance in the estimate loses.
+//! of all codes through rounded tables (`estimate`), at more of those blocks in which a row may then be among the best,
+//! and at the true tables for the rows that are left. Where codes have no tail this loses nothing; else what the chance
+//! in the estimate loses.
 //!
 //! Which rows may be seen is not decided here: `admit` is asked, as late as by [`ExactScan`](crate::ExactScan).
 
@@ -12,8 +13,9 @@ use crate::metric::Metric;
 use crate::numeric::norm_f64;
 use crate::scan::Rows;
 use crate::topk::TopK;
+use std::ops::Range;
 
-use super::estimate::{Estimate, STEP_BYTES};
+use super::estimate::{Bound, Estimate};
 use super::nibbles::{self, NibbleTables};
 use super::packed::{BLOCK_ROWS, CodeLayout, PackedCodes};
 use super::{CodeQuery, Codec, Input};
@@ -39,13 +41,6 @@ impl CodedRows<'_> {
     #[inline]
     fn norm(&self, row: usize) -> f32 {
         self.norms.get(row).copied().unwrap_or(1.0)
-    }
-
-    /// The block of a row.
-    #[inline]
-    fn block_of(&self, row: usize) -> &[u8] {
-        let bytes = self.codes.layout().block_bytes();
-        &self.codes.blocks()[row / ROWS * bytes..][..bytes]
     }
 }
 
@@ -176,13 +171,11 @@ impl<'c> CodeScan<'c> {
 
     fn score_unchecked(&self, rows: CodedRows<'_>, row: usize, code: &mut Vec<u8>) -> f32 {
         let dot = if let Some((_, tables)) = self.tables() {
-            let mut tail = 0.0;
-            for (tables, bytes) in tail_steps(tables, rows, row) {
-                tail += nibbles::sum(tables, bytes);
-            }
-            self.dot_of(tables, rows, row, tail)
+            let (head, tail) = tables.tables.split_at(2 * self.layout.head);
+            let sum = nibbles::sum(head, rows.codes.head(row)) + nibbles::sum(tail, rows.codes.tail(row));
+            tables.offset + scale_of(tables, rows, row) * sum
         } else if self.layout.head + self.layout.side == 0 {
-            self.query.dot(rows.codes.tail(row))
+            self.query.dot(rows.codes.headless(row))
         } else {
             code.resize(self.layout.code_bytes(), 0);
             rows.codes.code(row, code);
@@ -194,23 +187,6 @@ impl<'c> CodeScan<'c> {
     /// The tables, where they serve to estimate.
     fn tables(&self) -> Option<(&Estimate, &NibbleTables)> {
         self.estimate.as_ref().zip(self.query.tables())
-    }
-
-    /// The product with a row, what its tail makes being known.
-    fn dot_of(&self, tables: &NibbleTables, rows: CodedRows<'_>, row: usize, tail: f32) -> f32 {
-        let head = rows.block_of(row).iter().skip(row % ROWS).step_by(ROWS);
-        let head = nibbles::sum(&tables.tables[..2 * self.layout.head], head);
-        tables.offset + self.scale_of(tables, rows, row) * (head + tail)
-    }
-
-    fn scale_of(&self, tables: &NibbleTables, rows: CodedRows<'_>, row: usize) -> f32 {
-        let block = rows.block_of(row);
-        let side = |at: usize| block[(self.layout.head + at) * ROWS + row % ROWS];
-        match self.layout.side {
-            0 => tables.scale_of(&[]),
-            1 => tables.scale_of(&[side(0)]),
-            _ => tables.scale_of(&[side(0), side(1)]),
-        }
     }
 
     /// The score of a row of that norm, for an estimated product. It never falls when the product rises.
@@ -258,34 +234,34 @@ impl<'c> CodeScan<'c> {
     }
 
     /// The sum of bytes below which no row of a block can come to a score of `threshold`.
-    fn bar(&self, estimate: &Estimate, tables: &NibbleTables, threshold: f32, facts: &walk::Facts) -> u16 {
+    fn bar(&self, ready: &walk::Ready<'_>, bound: Bound, threshold: f32, facts: &walk::Facts) -> u16 {
         const SLACK: f64 = 1e-5;
         let least = self.least_dot(threshold, facts.norms);
         let scales = facts.sides.map(|side| match self.layout.side {
             0 => 1.0,
-            _ => f64::from(tables.scale.least) + f64::from(tables.scale.step) * f64::from(side),
+            _ => f64::from(ready.tables.scale.least) + f64::from(ready.tables.scale.step) * f64::from(side),
         });
         let (small, big) = (scales[0].min(scales[1]), scales[0].max(scales[1]));
         if small <= 0.0 || least == f64::NEG_INFINITY {
             return 0;
         }
-        let offset = f64::from(tables.offset);
+        let offset = f64::from(ready.tables.offset);
         let above = least - offset - SLACK * (least.abs() + offset.abs());
         let sum = above / if above > 0.0 { big } else { small };
-        let rest = f64::from(estimate.rests[0]);
-        let lenient = sum - rest - SLACK * (sum.abs() + rest.abs() + f64::from(estimate.most));
-        (lenient / f64::from(estimate.unit) - 1.0) as u16
+        let rest = f64::from(bound.rest);
+        let lenient = sum - rest - SLACK * (sum.abs() + rest.abs() + f64::from(ready.estimate.most));
+        (lenient / f64::from(bound.slope) - 1.0) as u16
     }
 }
 
-/// The tables and the bytes of a row's tail, step by step.
-fn tail_steps<'a>(
-    tables: &'a NibbleTables,
-    rows: CodedRows<'a>,
-    row: usize,
-) -> impl Iterator<Item = (&'a [[f32; 16]], &'a [u8])> {
-    let bytes = rows.codes.tail(row).chunks(STEP_BYTES);
-    tables.tables[2 * tables.layout.head..].chunks(2 * STEP_BYTES).zip(bytes)
+fn scale_of(tables: &NibbleTables, rows: CodedRows<'_>, row: usize) -> f32 {
+    let mut side = [0; 2];
+    let mut count = 0;
+    for (place, byte) in side.iter_mut().zip(rows.codes.side(row)) {
+        *place = *byte;
+        count += 1;
+    }
+    tables.scale_of(&side[..count])
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! The walk through the blocks: chunk by chunk, and within a chunk the most promising rows first.
+//! The walk through the blocks: chunk by chunk, in each the heads of all blocks, then the tails of fewer and fewer, then
+//! the rows that are left, the most promising first.
 
-use crate::kernels::look_up::{Look, ROWS, Shape, row_of};
+use crate::kernels::look_up::{Look, Shape, row_of};
 
 use super::*;
 
-/// Blocks of a chunk: their heads stay in the cache while one query after the other looks at them.
+/// Blocks of a chunk: what of them is read stays in the cache while one query after the other looks at it.
 const CHUNK_BLOCKS: usize = 64;
 
 /// Blocks of the first chunk, at least. Each of the next is twice as long as the one before, up to [`CHUNK_BLOCKS`]:
@@ -17,8 +18,11 @@ const FIRST_ROWS_PER_PLACE: usize = 16;
 /// Queries that go through the codes together: more would need more tables than the cache holds.
 const GROUP_QUERIES: usize = 32;
 
-/// Rows whose tails are requested from memory ahead of their use.
-const TAILS_AHEAD: usize = 4;
+/// Blocks, evenly spread, from which it is learned what tails may add.
+const LEARNED_BLOCKS: usize = 4;
+
+/// With fewer blocks than this nothing is learned, and tails are looked at as heads are.
+const LEAST_BLOCKS: usize = 32;
 
 /// What all rows of a block have in common.
 pub(super) struct Facts {
@@ -28,20 +32,40 @@ pub(super) struct Facts {
     pub(super) sides: [u16; 2],
 }
 
+/// A scan with its tables at hand.
+pub(super) struct Ready<'s> {
+    number: usize,
+    scan: &'s CodeScan<'s>,
+    pub(super) estimate: &'s Estimate,
+    pub(super) tables: &'s NibbleTables,
+    bounds: Vec<Bound>,
+}
+
 /// A row that may be among the best.
 #[derive(Clone, Copy)]
 struct Candidate {
     /// Its score is not above this, but for the chance in the estimate.
     score: f32,
     row: u32,
-    sum: u16,
 }
 
 /// What is found out about a chunk for one query.
+#[derive(Default)]
 struct Found {
     bars: Vec<u16>,
     sums: Vec<[u16; ROWS]>,
     masks: Vec<u64>,
+}
+
+/// Some blocks, one behind the other, and what is known of them all.
+struct Chunk<'a> {
+    rows: CodedRows<'a>,
+    blocks: Range<usize>,
+    facts: Vec<Facts>,
+    /// The lanes that may be seen.
+    selected: Vec<u64>,
+    /// All of the blocks, from 0.
+    places: Vec<u32>,
 }
 
 /// All rows, or those that are listed in ascending order, for all queries.
@@ -59,7 +83,7 @@ pub(super) fn all<K: Ord + Copy>(
             continue;
         }
         match scan.tables() {
-            Some((estimate, tables)) => ready.push(Walker { number, scan, estimate, tables }),
+            Some((estimate, tables)) => ready.push(Ready::new(number, scan, estimate, tables, rows)),
             None => {
                 let all = 0..rows.codes.rows() as u32;
                 super::walk::listed(scan, rows, all, |row| admit(number, row), top);
@@ -93,57 +117,50 @@ pub(super) fn listed<K: Ord + Copy>(
     }
 }
 
-/// A scan with its tables at hand.
-struct Walker<'s, 'c> {
-    number: usize,
-    scan: &'s CodeScan<'c>,
-    estimate: &'s Estimate,
-    tables: &'s NibbleTables,
-}
-
 fn chunks<K: Ord + Copy>(
-    group: &[Walker<'_, '_>],
+    group: &[Ready<'_>],
     rows: CodedRows<'_>,
     mut listed: Option<&[u32]>,
     admit: &mut impl FnMut(usize, u32) -> Option<K>,
     tops: &mut [TopK<K>],
 ) {
-    let Some(first) = group.first() else { return };
-    let layout = first.scan.layout;
-    let shape = Shape { columns: layout.head, block_bytes: layout.block_bytes() };
-    let places = group.iter().map(|walker| tops[walker.number].k()).max().unwrap_or(0);
-    let mut length =
-        places.saturating_mul(FIRST_ROWS_PER_PLACE).div_ceil(ROWS).clamp(FIRST_BLOCKS, CHUNK_BLOCKS);
-    let mut found = [Found::new(), Found::new()];
-    let (mut facts, mut selected, mut candidates) = (Vec::new(), Vec::new(), Vec::new());
-    let by_norms = group.iter().any(|walker| walker.scan.metric != Metric::Cosine);
-    let blocks = rows.codes.blocks().len() / shape.block_bytes;
+    let places = group.iter().map(|ready| tops[ready.number].k()).max().unwrap_or(0);
+    let first = places.saturating_mul(FIRST_ROWS_PER_PLACE).div_ceil(ROWS);
+    let mut length = first.clamp(FIRST_BLOCKS, CHUNK_BLOCKS);
+    let by_norms = group.iter().any(|ready| ready.scan.metric != Metric::Cosine);
+    let mut found = [Found::default(), Found::default()];
+    let (mut some, mut candidates) = (Vec::new(), Vec::new());
+    let blocks = rows.codes.rows().div_ceil(ROWS);
     let mut block = 0;
     while block < blocks {
-        let count = length.min(blocks - block);
-        let bytes = &rows.codes.blocks()[block * shape.block_bytes..][..count * shape.block_bytes];
-        facts.clear();
-        facts.extend((block..block + count).map(|block| Facts::of(rows, block, by_norms)));
-        selected.clear();
-        selected.extend((block..block + count).map(|block| lanes_of(rows, block, &mut listed)));
+        let chunk = Chunk::new(rows, block..blocks.min(block + length), by_norms, &mut listed);
         for pair in group.chunks(found.len()) {
             let mut looks = Vec::with_capacity(found.len());
-            for (walker, found) in pair.iter().zip(&mut found) {
-                let threshold = tops[walker.number].threshold();
-                looks.push(found.look(walker, &facts, threshold));
+            for (ready, found) in pair.iter().zip(&mut found) {
+                found.reset(chunk.blocks.len());
+                looks.push(found.look(ready, 0, &chunk.places, &chunk, tops[ready.number].threshold()));
             }
-            first.scan.kernels.scan(shape, bytes, &mut looks);
-            for (walker, found) in pair.iter().zip(&found) {
-                let top = &mut tops[walker.number];
+            pair[0].look_up(0, &chunk.places, &chunk, &mut looks);
+            for (ready, found) in pair.iter().zip(&mut found) {
+                let top = &mut tops[ready.number];
+                for stage in 1..ready.estimate.stages.len() {
+                    some.clear();
+                    some.extend(chunk.places.iter().filter(|&&place| {
+                        let place = place as usize;
+                        found.masks[place] & chunk.selected[place] != 0
+                    }));
+                    let look = found.look(ready, stage, &some, &chunk, top.threshold());
+                    ready.look_up(stage, &some, &chunk, &mut [look]);
+                }
                 candidates.clear();
-                walker.collect(rows, block, found, &selected, top.threshold(), &mut candidates);
-                let ahead = if block == 0 || top.threshold() > f32::NEG_INFINITY { 4 * top.k() } else { 0 };
-                let (best, others) = best_first(&mut candidates, ahead);
-                walker.visit(rows, best, admit, top);
-                walker.visit(rows, others, admit, top);
+                ready.collect(&chunk, found, top.threshold(), &mut candidates);
+                let in_order = block == 0 || top.threshold() > f32::NEG_INFINITY;
+                let (best, others) = best_first(&mut candidates, if in_order { 4 * top.k() } else { 0 });
+                ready.visit(rows, best, admit, top);
+                ready.visit(rows, others, admit, top);
             }
         }
-        block += count;
+        block += length;
         length = (2 * length).min(CHUNK_BLOCKS);
     }
 }
@@ -158,6 +175,15 @@ fn best_first(candidates: &mut [Candidate], ahead: usize) -> (&[Candidate], &[Ca
     let (best, others) = candidates.split_at_mut(ahead);
     best.sort_unstable_by(better);
     (best, others)
+}
+
+impl<'a> Chunk<'a> {
+    fn new(rows: CodedRows<'a>, blocks: Range<usize>, by_norms: bool, listed: &mut Option<&[u32]>) -> Self {
+        let facts = blocks.clone().map(|block| Facts::of(rows, block, by_norms)).collect();
+        let selected = blocks.clone().map(|block| lanes_of(rows, block, listed)).collect();
+        let places = (0..blocks.len() as u32).collect();
+        Self { rows, blocks, facts, selected, places }
+    }
 }
 
 /// The lanes of a block that are rows, and listed ones, if there is a list; it is shortened by what was taken.
@@ -177,7 +203,7 @@ fn lanes_of(rows: CodedRows<'_>, block: usize, listed: &mut Option<&[u32]>) -> u
 
 impl Facts {
     fn of(rows: CodedRows<'_>, block: usize, by_norms: bool) -> Self {
-        let layout = rows.codes.layout();
+        let CodeLayout { head, side, .. } = rows.codes.layout();
         let mut norms = (1.0, 1.0);
         if by_norms {
             let from = block * ROWS;
@@ -185,20 +211,20 @@ impl Facts {
             let lowest = here.iter().copied().fold(f32::INFINITY, f32::min);
             norms = (lowest, here.iter().copied().fold(0.0, f32::max));
         }
-        let column = |at: usize| &rows.block_of(block * ROWS)[(layout.head + at) * ROWS..][..ROWS];
-        let range = |at: usize| {
+        let sides = &rows.codes.blocks()[(block * (head + side) + head) * ROWS..][..side * ROWS];
+        let range = |bytes: &[u8]| {
             let (mut low, mut high) = (u8::MAX, 0);
-            for &byte in column(at) {
+            for &byte in bytes {
                 (low, high) = (low.min(byte), high.max(byte));
             }
             [low, high]
         };
-        let sides = match layout.side {
+        let sides = match side {
             0 => [0, 0],
-            1 => range(0).map(u16::from),
+            1 => range(sides).map(u16::from),
             // By the high byte alone.
             _ => {
-                let [low, high] = range(1);
+                let [low, high] = range(&sides[ROWS..]);
                 [u16::from_le_bytes([0, low]), u16::from_le_bytes([u8::MAX, high])]
             }
         };
@@ -207,57 +233,102 @@ impl Facts {
 }
 
 impl Found {
-    const fn new() -> Self {
-        Self { bars: Vec::new(), sums: Vec::new(), masks: Vec::new() }
+    fn reset(&mut self, blocks: usize) {
+        self.bars.resize(blocks, 0);
+        self.masks.resize(blocks, 0);
+        self.sums.clear();
+        self.sums.resize(blocks, [0; ROWS]);
     }
 
-    fn look<'a>(&'a mut self, walker: &Walker<'a, '_>, facts: &[Facts], threshold: f32) -> Look<'a> {
-        let bar = |facts: &Facts| walker.scan.bar(walker.estimate, walker.tables, threshold, facts);
-        self.bars.clear();
-        self.bars.extend(facts.iter().map(bar));
-        self.sums.resize(facts.len(), [0; ROWS]);
-        self.masks.resize(facts.len(), 0);
-        Look {
-            tables: &walker.estimate.tables,
-            bars: &self.bars,
-            sums: &mut self.sums[..facts.len()],
-            masks: &mut self.masks[..facts.len()],
+    fn look<'a>(
+        &'a mut self,
+        ready: &'a Ready<'_>,
+        stage: usize,
+        places: &[u32],
+        chunk: &Chunk<'_>,
+        threshold: f32,
+    ) -> Look<'a> {
+        for &place in places {
+            let facts = &chunk.facts[place as usize];
+            self.bars[place as usize] = ready.scan.bar(ready, ready.bounds[stage], threshold, facts);
         }
+        let tables = ready.estimate.tables_of(stage);
+        Look { tables, bars: &self.bars, sums: &mut self.sums, masks: &mut self.masks }
     }
 }
 
-impl Walker<'_, '_> {
-    /// The rows of a chunk that may come to the threshold, by what is known of their heads.
-    fn collect(
-        &self,
+impl<'s> Ready<'s> {
+    fn new(
+        number: usize,
+        scan: &'s CodeScan<'_>,
+        estimate: &'s Estimate,
+        tables: &'s NibbleTables,
         rows: CodedRows<'_>,
-        first_block: usize,
-        found: &Found,
-        selected: &[u64],
-        threshold: f32,
-        candidates: &mut Vec<Candidate>,
-    ) {
-        for (block, (&mask, &selected)) in found.masks.iter().zip(selected).enumerate() {
+    ) -> Self {
+        let mut ready = Self { number, scan, estimate, tables, bounds: estimate.certain() };
+        // The last block may not be full.
+        let full = rows.codes.rows() / ROWS;
+        if estimate.stages.len() > 1 && full >= LEAST_BLOCKS {
+            ready.bounds = estimate.learn(&ready.some_sums(rows, full));
+        }
+        ready
+    }
+
+    /// The sums of some rows after each stage.
+    fn some_sums(&self, rows: CodedRows<'_>, full: usize) -> Vec<Vec<u16>> {
+        let mut sums = vec![Vec::new(); self.estimate.stages.len()];
+        let mut here = [[0; ROWS]];
+        for part in 0..LEARNED_BLOCKS {
+            let block = (2 * part + 1) * full / (2 * LEARNED_BLOCKS);
+            let chunk = Chunk {
+                rows,
+                blocks: block..block + 1,
+                facts: Vec::new(),
+                selected: Vec::new(),
+                places: vec![0],
+            };
+            here[0] = [0; ROWS];
+            for (stage, sums) in sums.iter_mut().enumerate() {
+                let tables = self.estimate.tables_of(stage);
+                let look = Look { tables, bars: &[0], sums: &mut here, masks: &mut [0] };
+                self.look_up(stage, &[0], &chunk, &mut [look]);
+                sums.extend_from_slice(&here[0]);
+            }
+        }
+        sums
+    }
+
+    /// Adds up the columns of a stage, of some blocks of a chunk.
+    fn look_up(&self, stage: usize, places: &[u32], chunk: &Chunk<'_>, looks: &mut [Look<'_>]) {
+        let (layout, columns) = (self.scan.layout, &self.estimate.stages[stage]);
+        let (bytes, block_bytes, before) = if columns.start < layout.head {
+            (chunk.rows.codes.blocks(), layout.block_bytes(), 0)
+        } else {
+            (chunk.rows.codes.tails(), layout.tail * ROWS, layout.head)
+        };
+        let bytes = &bytes[chunk.blocks.start * block_bytes..chunk.blocks.end * block_bytes];
+        let shape = Shape { block_bytes, columns: columns.start - before..columns.end - before };
+        self.scan.kernels.scan(&shape, bytes, places, looks);
+    }
+
+    /// The rows of a chunk that may come to the threshold, all of their bytes being looked up.
+    fn collect(&self, chunk: &Chunk<'_>, found: &Found, threshold: f32, candidates: &mut Vec<Candidate>) {
+        let Some(&bound) = self.bounds.last() else { return };
+        for (block, (&mask, &selected)) in found.masks.iter().zip(&chunk.selected).enumerate() {
             let mut lanes = mask & selected;
             while lanes != 0 {
                 let lane = lanes.trailing_zeros() as usize;
                 lanes &= lanes - 1;
-                let row = (first_block + block) * ROWS + row_of(lane);
-                let sum = found.sums[block][lane];
-                let score = self.at_most(rows, row, sum, 0.0, 0);
+                let row = (chunk.blocks.start + block) * ROWS + row_of(lane);
+                let scale = scale_of(self.tables, chunk.rows, row);
+                let sum = bound.of(found.sums[block][lane]);
+                let dot = if scale < 0.0 { f32::MAX } else { self.tables.offset + scale * sum };
+                let score = self.scan.score_of(dot, chunk.rows.norm(row));
                 if score >= threshold {
-                    candidates.push(Candidate { score, row: row as u32, sum });
+                    candidates.push(Candidate { score, row: row as u32 });
                 }
             }
         }
-    }
-
-    /// What a row's score will hardly exceed, so many steps of its tail being known to make `tail`.
-    fn at_most(&self, rows: CodedRows<'_>, row: usize, sum: u16, tail: f32, steps: usize) -> f32 {
-        let scale = self.scan.scale_of(self.tables, rows, row);
-        let sum = self.estimate.unit * f32::from(sum) + (tail + self.estimate.rests[steps]);
-        let dot = if scale < 0.0 { f32::MAX } else { self.tables.offset + scale * sum };
-        self.scan.score_of(dot, rows.norm(row))
     }
 
     fn visit<K: Ord + Copy>(
@@ -267,39 +338,23 @@ impl Walker<'_, '_> {
         admit: &mut impl FnMut(usize, u32) -> Option<K>,
         top: &mut TopK<K>,
     ) {
-        for (at, candidate) in candidates.iter().enumerate() {
-            if let Some(later) = candidates.get(at + TAILS_AHEAD) {
-                self.scan.kernels.prefetch(rows.codes.tail(later.row as usize));
-            }
+        let mut code = Vec::new();
+        let mut score = |row: u32| self.scan.score_unchecked(rows, row as usize, &mut code);
+        for &Candidate { score: at_most, row } in candidates {
             let threshold = top.threshold();
             if threshold == f32::NEG_INFINITY {
                 // Any score would enter: so the question, which is often answered by no, comes first.
-                if let Some(key) = admit(self.number, candidate.row)
-                    && let Some(score) = self.score(rows, candidate, threshold)
+                if let Some(key) = admit(self.number, row) {
+                    top.push(score(row), key);
+                }
+            } else if at_most >= threshold {
+                let score = score(row);
+                if score >= threshold
+                    && let Some(key) = admit(self.number, row)
                 {
                     top.push(score, key);
                 }
-            } else if candidate.score >= threshold
-                && let Some(score) = self.score(rows, candidate, threshold)
-                && score >= threshold
-                && let Some(key) = admit(self.number, candidate.row)
-            {
-                top.push(score, key);
             }
         }
-    }
-
-    /// The score of a candidate, unless part of its tail shows that it will hardly come to the threshold.
-    fn score(&self, rows: CodedRows<'_>, candidate: &Candidate, threshold: f32) -> Option<f32> {
-        let row = candidate.row as usize;
-        let mut tail = 0.0;
-        for (step, (tables, bytes)) in tail_steps(self.tables, rows, row).enumerate() {
-            tail += nibbles::sum(tables, bytes);
-            if self.at_most(rows, row, candidate.sum, tail, step + 1) < threshold {
-                return None;
-            }
-        }
-        let dot = self.scan.dot_of(self.tables, rows, row, tail);
-        Some(self.scan.score_of(dot, rows.norm(row)))
     }
 }

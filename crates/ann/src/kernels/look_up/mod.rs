@@ -23,6 +23,7 @@ mod neon;
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Rows of a block.
@@ -46,7 +47,7 @@ pub(crate) fn row_of(lane: usize) -> usize {
     lane % (ROWS / 2) * 2 + lane / (ROWS / 2)
 }
 
-/// What one query looks up in a run of blocks, and where it wants what it found.
+/// What one query looks up in blocks, and where it wants what it found.
 pub(crate) struct Look<'a> {
     /// Two a column, that of the low nibble first.
     ///
@@ -55,19 +56,19 @@ pub(crate) struct Look<'a> {
     pub(crate) tables: &'a [[u8; 16]],
     /// One a block.
     pub(crate) bars: &'a [u16],
-    /// One array a block, by lanes.
+    /// One array a block, by lanes: what is found is added to what is there.
     pub(crate) sums: &'a mut [[u16; ROWS]],
-    /// One a block: bit *l* is set if the sum of lane *l* is not below the block's bar.
+    /// One a block: bit *l* is set if the sum of lane *l* is then not below the block's bar.
     pub(crate) masks: &'a mut [u64],
 }
 
-/// How blocks lie.
-#[derive(Clone, Copy)]
+/// How blocks lie, and which columns of them are looked at.
+#[derive(Clone, Debug)]
 pub(crate) struct Shape {
-    /// Columns to be looked at: the first ones of a block.
-    pub(crate) columns: usize,
     /// Bytes from one block to the next.
     pub(crate) block_bytes: usize,
+    /// These columns.
+    pub(crate) columns: Range<usize>,
 }
 
 /// What one instruction set offers.
@@ -75,8 +76,8 @@ pub(crate) struct Shape {
 /// The functions trust their lengths: as [`LookUps::scan`] checks them.
 struct Table {
     name: &'static str,
-    one: unsafe fn(Shape, &[u8], &mut [Look<'_>; 1]),
-    two: unsafe fn(Shape, &[u8], &mut [Look<'_>; 2]),
+    one: unsafe fn(&Shape, &[u8], &[u32], &mut [Look<'_>; 1]),
+    two: unsafe fn(&Shape, &[u8], &[u32], &mut [Look<'_>; 2]),
 }
 
 /// The look-up kernels of one instruction set of this machine.
@@ -121,38 +122,35 @@ impl LookUps {
         self.table.name
     }
 
-    /// Asks the processor to fetch `bytes` into its cache. A hint: it changes no value.
-    #[inline]
-    pub(crate) fn prefetch(self, bytes: &[u8]) {
-        const LINE_BYTES: usize = 64;
-        for line in bytes.chunks(LINE_BYTES) {
-            super::lanes::prefetch(line.as_ptr().cast());
-        }
-    }
-
-    /// Looks all blocks up for all queries; two queries at a time share what is made of a column.
+    /// Looks some blocks up for all queries; two queries at a time share what is made of a column.
+    ///
+    /// What there is of the other blocks is left as it is.
     ///
     /// # Panics
-    /// If a block is shorter than its columns, `blocks` is no whole number of blocks, or what a query brought is not
-    /// two tables a column and a bar, sums and a mask a block.
-    pub(crate) fn scan(self, shape: Shape, blocks: &[u8], looks: &mut [Look<'_>]) {
+    /// If a block is shorter than its columns, `blocks` is no whole number of blocks, one of `places` is not among
+    /// them, or what a query brought is not two tables a column and a bar, sums and a mask a block.
+    pub(crate) fn scan(self, shape: &Shape, blocks: &[u8], places: &[u32], looks: &mut [Look<'_>]) {
         let Shape { columns, block_bytes } = shape;
-        assert!(columns * ROWS <= block_bytes && block_bytes > 0, "columns of a block");
-        assert!(blocks.len().is_multiple_of(block_bytes), "not a whole number of blocks");
+        assert!(columns.start <= columns.end && columns.end * ROWS <= *block_bytes, "columns of a block");
+        assert!(
+            *block_bytes > 0 && blocks.len().is_multiple_of(*block_bytes),
+            "not a whole number of blocks"
+        );
         let count = blocks.len() / block_bytes;
+        assert!(places.iter().all(|&place| (place as usize) < count), "a block that is not there");
         for look in looks.iter() {
-            assert_eq!(look.tables.len(), 2 * columns, "two tables a column");
+            assert_eq!(look.tables.len(), 2 * columns.len(), "two tables a column");
             let lengths = [look.bars.len(), look.sums.len(), look.masks.len()];
             assert_eq!(lengths, [count; 3], "a bar, sums and a mask a block");
         }
         let (pairs, rest) = looks.as_chunks_mut();
         for pair in pairs {
             // SAFETY: the lengths were just checked; the table was handed out after detection.
-            unsafe { (self.table.two)(shape, blocks, pair) }
+            unsafe { (self.table.two)(shape, blocks, places, pair) }
         }
         for look in rest {
             // SAFETY: as above.
-            unsafe { (self.table.one)(shape, blocks, std::array::from_mut(look)) }
+            unsafe { (self.table.one)(shape, blocks, places, std::array::from_mut(look)) }
         }
     }
 }

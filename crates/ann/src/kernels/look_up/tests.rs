@@ -4,13 +4,13 @@ use super::*;
 use proptest::prelude::*;
 
 /// What `scan` should find, by looking up nibble after nibble.
-fn by_rows(shape: Shape, blocks: &[u8], tables: &[[u8; 16]]) -> Vec<[u16; ROWS]> {
+fn by_rows(shape: &Shape, blocks: &[u8], tables: &[[u8; 16]]) -> Vec<[u16; ROWS]> {
     let sums = |block: &[u8]| {
         let mut sums = [0_u16; ROWS];
         for row in 0..ROWS {
-            for column in 0..shape.columns {
+            for (at, column) in shape.columns.clone().enumerate() {
                 let byte = usize::from(block[column * ROWS + row]);
-                let [low, high] = [tables[2 * column][byte & 15], tables[2 * column + 1][byte >> 4]];
+                let [low, high] = [tables[2 * at][byte & 15], tables[2 * at + 1][byte >> 4]];
                 sums[lane_of(row)] += u16::from(low) + u16::from(high);
             }
         }
@@ -19,22 +19,30 @@ fn by_rows(shape: Shape, blocks: &[u8], tables: &[[u8; 16]]) -> Vec<[u16; ROWS]>
     blocks.chunks_exact(shape.block_bytes).map(sums).collect()
 }
 
-fn check(shape: Shape, blocks: &[u8], queries: &[Vec<[u8; 16]>], bars: &[u16]) {
+fn check(shape: &Shape, blocks: &[u8], queries: &[Vec<[u8; 16]>], bars: &[u16]) {
     let count = blocks.len() / shape.block_bytes;
+    // Every block, in any order; then every other one, on top of what is there.
+    let all: Vec<u32> = (0..count as u32).rev().collect();
+    let some: Vec<u32> = (0..count as u32).step_by(2).collect();
     for kernels in LookUps::all_available() {
+        let mut sums = vec![vec![[0_u16; ROWS]; count]; queries.len()];
         // What was there before does not matter.
-        let mut sums = vec![vec![[7_u16; ROWS]; count]; queries.len()];
         let mut masks = vec![vec![u64::MAX; count]; queries.len()];
-        let mut looks: Vec<Look<'_>> = (queries.iter().zip(&mut sums).zip(&mut masks))
-            .map(|((tables, sums), masks)| Look { tables, bars: &bars[..count], sums, masks })
-            .collect();
-        kernels.scan(shape, blocks, &mut looks);
-        for ((tables, sums), masks) in queries.iter().zip(&sums).zip(&masks) {
-            let expected = by_rows(shape, blocks, tables);
-            assert_eq!(*sums, expected, "{kernels:?}");
-            for ((sums, mask), bar) in expected.iter().zip(masks).zip(bars) {
-                for (lane, sum) in sums.iter().enumerate() {
-                    assert_eq!(mask >> lane & 1 == 1, sum >= bar, "{kernels:?} lane {lane}: {sum}, {bar}");
+        for (round, places) in [&all, &some].into_iter().enumerate() {
+            let mut looks: Vec<Look<'_>> = (queries.iter().zip(&mut sums).zip(&mut masks))
+                .map(|((tables, sums), masks)| Look { tables, bars: &bars[..count], sums, masks })
+                .collect();
+            kernels.scan(shape, blocks, places, &mut looks);
+            for ((tables, sums), masks) in queries.iter().zip(&sums).zip(&masks) {
+                let expected = by_rows(shape, blocks, tables);
+                for block in 0..count {
+                    let times = if round == 1 && block % 2 == 0 { 2 } else { 1 };
+                    let expected = expected[block].map(|sum| sum.wrapping_mul(times));
+                    assert_eq!(sums[block], expected, "{kernels:?}");
+                    for (lane, sum) in expected.into_iter().enumerate() {
+                        let (found, bar) = (masks[block] >> lane & 1 == 1, bars[block]);
+                        assert_eq!(found, sum >= bar, "{kernels:?} lane {lane}: {sum}, {bar}");
+                    }
                 }
             }
         }
@@ -57,48 +65,51 @@ fn the_greatest_sums_do_not_overflow() {
     for (columns, group) in
         [(514, [255, 0, 0, 0]), (514, [64, 64, 64, 63]), (513, [0, 0, 255, 0]), (1, [9, 246, 0, 0])]
     {
-        let shape = Shape { columns, block_bytes: columns * ROWS };
+        let shape = Shape { columns: 0..columns, block_bytes: columns * ROWS };
         let tables: Vec<[u8; 16]> = (0..2 * columns).map(|at| [group[at % GROUP_TABLES]; 16]).collect();
         let blocks: Vec<u8> = (0..3 * shape.block_bytes).map(|at| (at * 37 % 251) as u8).collect();
         for bar in [0, 1, 254, 255, 256, 32_767, 32_768, 65_279, 65_280, 65_535] {
-            check(shape, &blocks, std::slice::from_ref(&tables), &[bar; 3]);
+            check(&shape, &blocks, std::slice::from_ref(&tables), &[bar; 3]);
         }
     }
 }
 
 #[test]
 fn no_nibble_is_dropped_or_looked_up_elsewhere() {
-    let shape = Shape { columns: 5, block_bytes: 6 * ROWS };
-    for at in 0..2 * shape.columns {
+    let shape = Shape { columns: 2..7, block_bytes: 8 * ROWS };
+    for at in 0..10 {
         for value in 0..16 {
-            let mut tables = vec![[0; 16]; 2 * shape.columns];
+            let mut tables = vec![[0; 16]; 10];
             tables[at][value] = 255;
             let blocks: Vec<u8> = (0..2 * shape.block_bytes).map(|at| (at * 173 % 256) as u8).collect();
-            check(shape, &blocks, &[tables.clone(), tables.clone(), tables], &[255; 2]);
+            check(&shape, &blocks, &[tables.clone(), tables.clone(), tables], &[255; 2]);
         }
     }
 }
 
 #[test]
 fn nothing_to_look_up_is_a_sum_of_nothing() {
-    let shape = Shape { columns: 0, block_bytes: ROWS };
-    check(shape, &[9; 2 * ROWS], &[Vec::new()], &[0, 1]);
-    check(Shape { columns: 1, block_bytes: ROWS }, &[], &[vec![[1; 16]; 2]], &[]);
+    let shape = Shape { columns: 0..0, block_bytes: ROWS };
+    check(&shape, &[9; 2 * ROWS], &[Vec::new()], &[0, 1]);
+    check(&Shape { columns: 0..1, block_bytes: ROWS }, &[], &[vec![[1; 16]; 2]], &[]);
 }
 
 #[test]
 fn wrong_lengths_are_refused() {
-    let cases: [(usize, usize, usize, usize, usize, usize, usize); 7] = [
-        (2, ROWS, ROWS, 4, 1, 1, 1),
-        (0, 0, 0, 0, 0, 0, 0),
-        (1, ROWS, ROWS + 1, 2, 1, 1, 1),
-        (1, ROWS, ROWS, 3, 1, 1, 1),
-        (1, ROWS, ROWS, 2, 0, 1, 1),
-        (1, ROWS, ROWS, 2, 1, 2, 1),
-        (1, ROWS, ROWS, 2, 1, 1, 0),
+    // Columns, bytes of a block, bytes, place, tables, bars, sums, masks.
+    let cases: [(_, _, _, _, _, _, _, _); 9] = [
+        (0..2, ROWS, ROWS, 0, 4, 1, 1, 1),
+        (1..2, ROWS, ROWS, 0, 2, 1, 1, 1),
+        (0..0, 0, 0, 0, 0, 0, 0, 0),
+        (0..1, ROWS, ROWS + 1, 0, 2, 1, 1, 1),
+        (0..1, ROWS, ROWS, 1, 2, 1, 1, 1),
+        (0..1, ROWS, ROWS, 0, 3, 1, 1, 1),
+        (0..1, ROWS, ROWS, 0, 2, 0, 1, 1),
+        (0..1, ROWS, ROWS, 0, 2, 1, 2, 1),
+        (0..1, ROWS, ROWS, 0, 2, 1, 1, 0),
     ];
     for kernels in LookUps::all_available() {
-        for (columns, block_bytes, bytes, tables, bars, sums, masks) in cases {
+        for (columns, block_bytes, bytes, place, tables, bars, sums, masks) in cases.clone() {
             let refused = std::panic::catch_unwind(|| {
                 let look = Look {
                     tables: &vec![[0; 16]; tables],
@@ -106,7 +117,8 @@ fn wrong_lengths_are_refused() {
                     sums: &mut vec![[0; ROWS]; sums],
                     masks: &mut vec![0; masks],
                 };
-                kernels.scan(Shape { columns, block_bytes }, &vec![0; bytes], &mut [look]);
+                let shape = Shape { columns: columns.clone(), block_bytes };
+                kernels.scan(&shape, &vec![0; bytes], &[place], &mut [look]);
             });
             assert!(refused.is_err());
         }
@@ -125,13 +137,14 @@ proptest! {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as u16
         };
-        let shape = Shape { columns, block_bytes: (columns + more).max(1) * ROWS };
+        let shape =
+            Shape { columns: more..more + columns, block_bytes: (columns + 2 * more).max(1) * ROWS };
         let blocks: Vec<u8> = (0..count * shape.block_bytes).map(|_| next() as u8).collect();
         let tables = |_| -> Vec<[u8; 16]> {
             (0..2 * columns).map(|_| std::array::from_fn(|_| (next() % 64) as u8)).collect()
         };
         let queries: Vec<_> = (0..queries).map(tables).collect();
         let bars: Vec<u16> = (0..count).map(|_| next() % (columns as u16 * 64 + 1)).collect();
-        check(shape, &blocks, &queries, &bars);
+        check(&shape, &blocks, &queries, &bars);
     }
 }

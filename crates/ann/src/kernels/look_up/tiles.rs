@@ -44,46 +44,53 @@ pub(super) trait Bytes {
     unsafe fn store(a: Self::Vector, to: *mut u16);
 }
 
-/// All blocks for `Q` queries.
+/// Those blocks for `Q` queries.
 ///
 /// # Safety
 ///
-/// Needs the instruction set of `L`, and lengths as `LookUps::scan` checks them.
+/// Needs the instruction set of `L`, and arguments as `LookUps::scan` checks them.
 #[inline(always)]
-pub(super) unsafe fn scan<L: Bytes, const Q: usize>(shape: Shape, blocks: &[u8], looks: &mut [Look<'_>; Q]) {
-    let count = blocks.len() / shape.block_bytes;
+pub(super) unsafe fn scan<L: Bytes, const Q: usize>(
+    shape: &Shape,
+    blocks: &[u8],
+    places: &[u32],
+    looks: &mut [Look<'_>; Q],
+) {
+    let Shape { block_bytes, columns } = shape;
     let per_block = ROWS / L::BYTES;
-    let vectors = count * per_block;
+    let vectors = places.len() * per_block;
     let mut vector = 0;
-    for look in looks.iter_mut() {
-        look.masks.fill(0);
-    }
     while vector < vectors {
         // The last tile may be narrower: then it looks at its first vector twice.
-        let places: [usize; TILE] =
-            std::array::from_fn(|at| if vector + at < vectors { vector + at } else { vector });
-        // SAFETY: a place is a vector of rows in one of `count` blocks, each of which is `block_bytes` long, with
-        // `columns` columns; every query has two tables a column, and sums and a mask for each block.
+        let width = TILE.min(vectors - vector);
+        // SAFETY: a vector is a part of one of `places`, each of which is the number of a block that is `block_bytes`
+        // long and has those columns; every query has two tables a column, and a bar, sums and a mask for each block.
         unsafe {
+            let mut at_rows = [(0, 0); TILE];
             let mut rows = [blocks.as_ptr(); TILE];
-            for (at, place) in places.into_iter().enumerate() {
-                rows[at] =
-                    blocks.as_ptr().add(place / per_block * shape.block_bytes + place % per_block * L::BYTES);
-            }
             let mut tables = [std::ptr::null(); Q];
+            for at in 0..TILE {
+                let vector = if at < width { vector + at } else { vector };
+                let (block, part) = (*places.get_unchecked(vector / per_block) as usize, vector % per_block);
+                at_rows[at] = (block, part * (L::BYTES / 2));
+                rows[at] = rows[at].add(block * block_bytes + columns.start * ROWS + part * L::BYTES);
+            }
             for (at, look) in looks.iter().enumerate() {
                 tables[at] = look.tables.as_ptr().cast::<u8>();
             }
-            let sums = tile::<L, Q>(shape.columns, rows, tables);
-            for (look, sums) in looks.iter_mut().zip(sums) {
-                for (place, [even, odd]) in places.into_iter().zip(sums) {
-                    let (block, first) = (place / per_block, place % per_block * (L::BYTES / 2));
-                    let bar = *look.bars.get_unchecked(block);
-                    let to = look.sums.as_mut_ptr().add(block).cast::<u16>();
-                    L::store(even, to.add(first));
-                    L::store(odd, to.add(ROWS / 2 + first));
-                    let mask = L::not_below(even, bar) | L::not_below(odd, bar) << (ROWS / 2);
-                    *look.masks.get_unchecked_mut(block) |= mask << first;
+            let sums = tile::<L, Q>(columns.len(), rows, tables);
+            for q in 0..Q {
+                for at in 0..width {
+                    let ((block, first), [even, odd]) = (at_rows[at], sums[q][at]);
+                    let to = looks[q].sums.as_mut_ptr().add(block).cast::<u16>().add(first);
+                    let even = L::add_wide(even, L::load(to.cast()));
+                    let odd = L::add_wide(odd, L::load(to.add(ROWS / 2).cast()));
+                    L::store(even, to);
+                    L::store(odd, to.add(ROWS / 2));
+                    let bar = *looks[q].bars.get_unchecked(block);
+                    let found = L::not_below(even, bar) | L::not_below(odd, bar) << (ROWS / 2);
+                    let mask = looks[q].masks.get_unchecked_mut(block);
+                    *mask = if first == 0 { found } else { *mask | found << first };
                 }
             }
         }
@@ -190,15 +197,25 @@ macro_rules! table {
         pub(super) static TABLE: super::Table = super::Table { name: $name, one, two };
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn one(shape: super::Shape, blocks: &[u8], looks: &mut [super::Look<'_>; 1]) {
+        unsafe fn one(
+            shape: &super::Shape,
+            blocks: &[u8],
+            places: &[u32],
+            looks: &mut [super::Look<'_>; 1],
+        ) {
             // SAFETY: the features are enabled here; `LookUps` checked the lengths.
-            unsafe { super::tiles::scan::<$bytes, 1>(shape, blocks, looks) }
+            unsafe { super::tiles::scan::<$bytes, 1>(shape, blocks, places, looks) }
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn two(shape: super::Shape, blocks: &[u8], looks: &mut [super::Look<'_>; 2]) {
+        unsafe fn two(
+            shape: &super::Shape,
+            blocks: &[u8],
+            places: &[u32],
+            looks: &mut [super::Look<'_>; 2],
+        ) {
             // SAFETY: the features are enabled here; `LookUps` checked the lengths.
-            unsafe { super::tiles::scan::<$bytes, 2>(shape, blocks, looks) }
+            unsafe { super::tiles::scan::<$bytes, 2>(shape, blocks, places, looks) }
         }
     };
 }
