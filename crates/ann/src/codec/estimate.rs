@@ -66,7 +66,7 @@ impl Bound {
 impl Estimate {
     /// Of these tables; `None` if there is no head, or more than can be added.
     pub(super) fn new(nibbles: &NibbleTables) -> Option<Self> {
-        let lows: Vec<f32> = nibbles.tables.iter().map(|table| least(table)).collect();
+        let lows: Vec<f32> = nibbles.tables.iter().map(least).collect();
         let ranges: Vec<f32> =
             nibbles.tables.iter().zip(&lows).map(|(table, low)| greatest(table) - low).collect();
         let most: f32 = nibbles.tables.iter().map(|table| greatest(table).max(-least(table))).sum();
@@ -145,7 +145,7 @@ fn stages(nibbles: &NibbleTables) -> Vec<Range<usize>> {
     let by_column =
         nibbles.moments.chunks(2).map(|pair| pair.iter().map(|(_, variance)| variance).sum::<f32>());
     let by_column: Vec<f32> = by_column.collect();
-    let mut stages = vec![0..head];
+    let mut stages: Vec<_> = std::iter::once(0..head).collect();
     let (mut start, mut left) = (head, by_column[head..].iter().sum::<f32>());
     while start < columns {
         let (mut end, mut here) = (start, 0.0);
