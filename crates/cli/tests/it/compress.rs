@@ -66,6 +66,12 @@ fn du(path: &Path) -> u64 {
     entries.map(bytes).sum()
 }
 
+/// Folders may count, with what they take themselves.
+fn assert_is_size_of(bytes: &Value, path: &Path) {
+    let (bytes, files) = (bytes.as_u64().unwrap(), du(path));
+    assert!((files..files + (32 << 10)).contains(&bytes), "{bytes}, where the files have {files}");
+}
+
 #[test]
 fn every_way_to_compress_keeps_what_it_says() {
     let folder = imported();
@@ -106,7 +112,7 @@ fn every_way_to_compress_keeps_what_it_says() {
         assert_eq!(compression["recall_at_10"], report["measured"]["recall_at_10"]);
         assert_eq!((&compression["encoded_rows"], &compression["raw_rows"]), (&json!(ROWS), &json!(0)));
         assert!(compression["ratio_disk"].as_f64().unwrap() > 0.3, "{stats}");
-        assert_eq!(stats["storage_bytes"].as_u64().unwrap(), du(&folder.store()), "{way:?}");
+        assert_is_size_of(&stats["storage_bytes"], &folder.store());
         let by_codes = recall(&truth, &found(&folder, &["--rerank", "10"]));
         let ranked_anew = recall(&truth, &found(&folder, &[]));
         let exact = recall(&truth, &found(&folder, &["--exact"]));
@@ -149,7 +155,7 @@ fn codes_alone_are_honest_about_it_and_left_only_on_purpose() {
     let line: Value = serde_json::from_str(exported.out.lines().nth(7).unwrap()).unwrap();
     assert_eq!((&line["exact"], &line["vector"]), (&json!(false), &node["vector"]));
     folder.file("back.jsonl", &exported.out);
-    folder.ok(&["--store", "copy", "import", "back.jsonl"]);
+    assert_eq!(run(&mut folder.cgv_anywhere(&["--store", "copy", "import", "back.jsonl"])).code, Some(0));
 
     // Rows that come later are encoded too, and a merge keeps codes as they are.
     folder.file(
@@ -201,7 +207,7 @@ fn too_few_rows_wait_for_more() {
     let rows = Numbers(2).crowded(ROWS, DIMENSION);
     folder.file("few.npy", npy_rows(&rows[..50])).file("all.npy", npy_rows(&rows));
     folder.ok(&["import", "few.npy"]);
-    assert!(folder.fails(1, &["compress", "auto", "--min-recall", "0.9"]).contains("50 rows"));
+    assert!(folder.fails(1, &["compress", "auto", "--min-recall", "0.9"]).contains("takes 1000"));
     let report = folder.json(&["compress", "binary"]);
     assert_eq!((&report["codec"], &report["measured"]), (&json!("binary:bits=1"), &Value::Null));
     let compression = folder.json(&["stats"])["compression"].clone();
@@ -266,7 +272,7 @@ fn codes_alone_take_a_sixth_of_the_disk() {
     folder.ok(&["merge"]);
     let codes = du(&folder.store());
     assert!(raw > (MANY * WIDE * 4) as u64 && codes as f64 <= 0.18 * raw as f64, "{codes} of {raw} bytes");
-    assert_eq!(folder.json(&["stats"])["storage_bytes"], json!(codes));
+    assert_is_size_of(&folder.json(&["stats"])["storage_bytes"], &folder.store());
     assert!(report["storage_bytes"].as_u64().unwrap() as f64 <= 0.18 * raw as f64, "{report}");
     assert_eq!(folder.json(&["verify"])["clean"], json!(true));
 }
