@@ -20,7 +20,8 @@ pub(super) struct Figures {
     pub(super) recall: f64,
     /// The same after 100 candidates were ranked anew by half floats. Of ours.
     pub(super) reranked: Option<f64>,
-    /// Share of the 10 nearest by the whole of every code that a scan finds, which spares itself most of them. Of ours.
+    /// Share of the 10 nearest by the whole of every code that a scan, which spares itself most of them, finds.
+    /// Of ours.
     pub(super) agreement: Option<f64>,
     /// Queries a second on one thread, all in one call.
     pub(super) scan_qps: f64,

@@ -45,8 +45,8 @@ struct Best<'a> {
     our_fastest: Option<&'a Figures>,
 }
 
-/// A peer may have somewhat more bytes than its class has. Ours never has: neither more than the class nor more than
-/// the peer that it is held against.
+/// A peer may have somewhat more bytes than its class has. Ours never has: neither more than the class nor more
+/// than the peer that it is held against.
 fn best<'a>(class: &'a Class, all: &'a [Figures], dim: usize) -> Best<'a> {
     let peers = || all.iter().filter(|row| !row.ours && class_of(row.code_bytes, dim) == class.ratio);
     let budget = (4 * dim) as f64 / class.ratio as f64;
@@ -79,7 +79,7 @@ pub(super) fn tables(all: &[Figures], dim: usize) -> String {
             rerank_table(&classes, dim),
         ),
         (
-            "Training of product quantisation, seconds on all threads, as many vectors and iterations:",
+            "Training of product quantisation, 256 vectors a centroid, up to 25 iterations, seconds on all threads:",
             training_table(all, dim),
         ),
         ("All of ours:", full_table(all, dim, true)),
