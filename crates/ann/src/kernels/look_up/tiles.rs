@@ -3,6 +3,7 @@
 //! More than one vector a tile, because a table that was loaded then serves them all; more than one query, because a
 //! column's nibbles do. A bigger tile would not stay in the registers.
 
+use super::super::lanes::prefetch;
 use super::{Look, ROWS, Shape};
 
 /// Vectors of rows in a tile.
@@ -74,6 +75,17 @@ pub(super) unsafe fn scan<L: Bytes, const Q: usize>(
                 let (block, part) = (*places.get_unchecked(vector / per_block) as usize, vector % per_block);
                 at_rows[at] = (block, part * (L::BYTES / 2));
                 rows[at] = rows[at].add(block * block_bytes + columns.start * ROWS + part * L::BYTES);
+            }
+            // Several queries find the blocks in the cache, as the first of them brought them there; one may not.
+            if Q == 1 {
+                for ahead in vector + TILE..(vector + 2 * TILE).min(vectors) {
+                    let (block, part) =
+                        (*places.get_unchecked(ahead / per_block) as usize, ahead % per_block);
+                    let first = blocks.as_ptr().add(block * block_bytes + part * L::BYTES);
+                    for column in columns.clone() {
+                        prefetch(first.add(column * ROWS).cast());
+                    }
+                }
             }
             for (at, look) in looks.iter().enumerate() {
                 tables[at] = look.tables.as_ptr().cast::<u8>();
