@@ -139,15 +139,20 @@ fn chunks<K: Ord + Copy>(
     while block < blocks {
         let chunk = Chunk::new(rows, block..blocks.min(block + length), by_norms, &mut listed);
         for pair in group.chunks(found.len()) {
-            let mut looks = Vec::with_capacity(found.len());
-            for (ready, found) in pair.iter().zip(&mut found) {
+            for found in &mut found {
                 found.reset(chunk.blocks.len());
-                looks.push(found.look(ready, 0, &chunk.places, &chunk, tops[ready.number].threshold()));
             }
-            pair[0].look_up(0, &chunk.places, &chunk, &mut looks);
+            for stage in 0..pair[0].estimate.head_stages {
+                let mut looks = Vec::with_capacity(found.len());
+                for (ready, found) in pair.iter().zip(&mut found) {
+                    let threshold = tops[ready.number].threshold();
+                    looks.push(found.look(ready, stage, &chunk.places, &chunk, threshold));
+                }
+                pair[0].look_up(stage, &chunk.places, &chunk, &mut looks);
+            }
             for (ready, found) in pair.iter().zip(&mut found) {
                 let top = &mut tops[ready.number];
-                for stage in 1..ready.estimate.stages.len() {
+                for stage in ready.estimate.head_stages..ready.estimate.stages.len() {
                     some.clear();
                     some.extend(chunk.places.iter().filter(|&&place| {
                         let place = place as usize;
@@ -269,6 +274,8 @@ impl Found {
         threshold: f32,
     ) -> Look<'a> {
         let mut known = (usize::MAX, 0);
+        // Within the head nobody asks for the mask.
+        let places = if stage + 1 < ready.estimate.head_stages { &[] } else { places };
         for &place in places {
             let span = place as usize / SPAN_BLOCKS;
             if known.0 != span {
@@ -276,8 +283,8 @@ impl Found {
             }
             self.bars[place as usize] = known.1;
         }
-        let tables = ready.estimate.tables_of(stage);
-        Look { tables, bars: &self.bars, sums: &mut self.sums, masks: &mut self.masks }
+        let (tables, shift) = (ready.estimate.tables_of(stage), ready.estimate.stages[stage].shift);
+        Look { tables, shift, bars: &self.bars, sums: &mut self.sums, masks: &mut self.masks }
     }
 }
 
@@ -289,10 +296,10 @@ impl<'s> Ready<'s> {
         tables: &'s NibbleTables,
         rows: CodedRows<'_>,
     ) -> Self {
-        let mut ready = Self { number, scan, estimate, tables, bounds: estimate.certain() };
+        let mut ready = Self { number, scan, estimate, tables, bounds: estimate.unlearned() };
         // The last block may not be full.
         let full = rows.codes.rows() / ROWS;
-        if estimate.stages.len() > 1 && full >= LEAST_BLOCKS {
+        if estimate.stages.len() > estimate.head_stages && full >= LEAST_BLOCKS {
             ready.bounds = estimate.learn(&ready.some_sums(rows, full));
         }
         ready
@@ -313,8 +320,8 @@ impl<'s> Ready<'s> {
             };
             here[0] = [0; ROWS];
             for (stage, sums) in sums.iter_mut().enumerate() {
-                let tables = self.estimate.tables_of(stage);
-                let look = Look { tables, bars: &[0], sums: &mut here, masks: &mut [0] };
+                let (tables, shift) = (self.estimate.tables_of(stage), self.estimate.stages[stage].shift);
+                let look = Look { tables, shift, bars: &[0], sums: &mut here, masks: &mut [0] };
                 self.look_up(stage, &[0], &chunk, &mut [look]);
                 sums.extend_from_slice(&here[0]);
             }
@@ -324,7 +331,7 @@ impl<'s> Ready<'s> {
 
     /// Adds up the columns of a stage, of some blocks of a chunk.
     fn look_up(&self, stage: usize, places: &[u32], chunk: &Chunk<'_>, looks: &mut [Look<'_>]) {
-        let (layout, columns) = (self.scan.layout, &self.estimate.stages[stage]);
+        let (layout, columns) = (self.scan.layout, &self.estimate.stages[stage].columns);
         let (bytes, block_bytes, before) = if columns.start < layout.head {
             (chunk.rows.codes.blocks(), layout.block_bytes(), 0)
         } else {

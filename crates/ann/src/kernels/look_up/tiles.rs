@@ -40,6 +40,8 @@ pub(super) trait Bytes {
     unsafe fn less_high(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The high byte of each 16 bits, as a number of 16 bits.
     unsafe fn odd(a: Self::Vector) -> Self::Vector;
+    /// Shifted to the left by fewer than 16 bits, as numbers of 16 bits.
+    unsafe fn shifted(a: Self::Vector, bits: u16) -> Self::Vector;
     /// Which of the numbers of 16 bits are not below `bar`, the first one in the lowest bit.
     unsafe fn not_below(a: Self::Vector, bar: u16) -> u64;
     unsafe fn store(a: Self::Vector, to: *mut u16);
@@ -95,8 +97,8 @@ pub(super) unsafe fn scan<L: Bytes, const Q: usize>(
                 for at in 0..width {
                     let ((block, first), [even, odd]) = (at_rows[at], sums[q][at]);
                     let to = looks[q].sums.as_mut_ptr().add(block).cast::<u16>().add(first);
-                    let even = L::add_wide(even, L::load(to.cast()));
-                    let odd = L::add_wide(odd, L::load(to.add(ROWS / 2).cast()));
+                    let even = L::add_wide(even, L::shifted(L::load(to.cast()), looks[q].shift));
+                    let odd = L::add_wide(odd, L::shifted(L::load(to.add(ROWS / 2).cast()), looks[q].shift));
                     L::store(even, to);
                     L::store(odd, to.add(ROWS / 2));
                     let bar = *looks[q].bars.get_unchecked(block);
