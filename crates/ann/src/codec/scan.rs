@@ -3,7 +3,7 @@
 //! Always holds: a row's score has the same bits from [`CodeScan::score`] and from any scan, whatever the selection and
 //! whatever other queries are asked along; no score is NaN. Where a query is tables of nibbles, a scan looks at the heads
 //! of all codes through rounded tables (`estimate`), at more of those blocks in which a row may then be among the best,
-//! and at the true tables for the rows that are left. Where codes have no tail this loses nothing; else what the chance
+//! and at the true tables for the rows that are left. Where codes have no tail this loses nothing that would ever be seen; else what the chance
 //! in the estimate loses.
 //!
 //! Which rows may be seen is not decided here: `admit` is asked, as late as by [`ExactScan`](crate::ExactScan).

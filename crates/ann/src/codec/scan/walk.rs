@@ -24,7 +24,10 @@ const LEARNED_BLOCKS: usize = 4;
 /// With fewer blocks than this nothing is learned, and tails are looked at as heads are.
 const LEAST_BLOCKS: usize = 32;
 
-/// What all rows of a block have in common.
+/// Blocks of which it is asked together what their rows have in common.
+const SPAN_BLOCKS: usize = 4;
+
+/// What all rows of some blocks have in common.
 pub(super) struct Facts {
     /// Shortest and longest.
     pub(super) norms: (f32, f32),
@@ -61,6 +64,7 @@ struct Found {
 struct Chunk<'a> {
     rows: CodedRows<'a>,
     blocks: Range<usize>,
+    /// One a span.
     facts: Vec<Facts>,
     /// The lanes that may be seen.
     selected: Vec<u64>,
@@ -135,15 +139,20 @@ fn chunks<K: Ord + Copy>(
     while block < blocks {
         let chunk = Chunk::new(rows, block..blocks.min(block + length), by_norms, &mut listed);
         for pair in group.chunks(found.len()) {
-            let mut looks = Vec::with_capacity(found.len());
-            for (ready, found) in pair.iter().zip(&mut found) {
+            for found in &mut found {
                 found.reset(chunk.blocks.len());
-                looks.push(found.look(ready, 0, &chunk.places, &chunk, tops[ready.number].threshold()));
             }
-            pair[0].look_up(0, &chunk.places, &chunk, &mut looks);
+            for stage in 0..pair[0].estimate.head_stages {
+                let mut looks = Vec::with_capacity(found.len());
+                for (ready, found) in pair.iter().zip(&mut found) {
+                    let threshold = tops[ready.number].threshold();
+                    looks.push(found.look(ready, stage, &chunk.places, &chunk, threshold));
+                }
+                pair[0].look_up(stage, &chunk.places, &chunk, &mut looks);
+            }
             for (ready, found) in pair.iter().zip(&mut found) {
                 let top = &mut tops[ready.number];
-                for stage in 1..ready.estimate.stages.len() {
+                for stage in ready.estimate.head_stages..ready.estimate.stages.len() {
                     some.clear();
                     some.extend(chunk.places.iter().filter(|&&place| {
                         let place = place as usize;
@@ -179,7 +188,9 @@ fn best_first(candidates: &mut [Candidate], ahead: usize) -> (&[Candidate], &[Ca
 
 impl<'a> Chunk<'a> {
     fn new(rows: CodedRows<'a>, blocks: Range<usize>, by_norms: bool, listed: &mut Option<&[u32]>) -> Self {
-        let facts = blocks.clone().map(|block| Facts::of(rows, block, by_norms)).collect();
+        let spans = blocks.clone().step_by(SPAN_BLOCKS);
+        let span = |first: usize| first..blocks.end.min(first + SPAN_BLOCKS);
+        let facts = spans.map(|first| Facts::of(rows, span(first), by_norms)).collect();
         let selected = blocks.clone().map(|block| lanes_of(rows, block, listed)).collect();
         let places = (0..blocks.len() as u32).collect();
         Self { rows, blocks, facts, selected, places }
@@ -202,34 +213,48 @@ fn lanes_of(rows: CodedRows<'_>, block: usize, listed: &mut Option<&[u32]>) -> u
 }
 
 impl Facts {
-    fn of(rows: CodedRows<'_>, block: usize, by_norms: bool) -> Self {
+    fn of(rows: CodedRows<'_>, blocks: Range<usize>, by_norms: bool) -> Self {
         let CodeLayout { head, side, .. } = rows.codes.layout();
         let mut norms = (1.0, 1.0);
         if by_norms {
-            let from = block * ROWS;
-            let here = &rows.norms[from..(from + ROWS).min(rows.norms.len())];
-            let lowest = here.iter().copied().fold(f32::INFINITY, f32::min);
-            norms = (lowest, here.iter().copied().fold(0.0, f32::max));
+            let (from, to) = (blocks.start * ROWS, blocks.end * ROWS);
+            norms = range(&rows.norms[from..to.min(rows.norms.len())], f32::INFINITY, 0.0);
         }
-        let sides = &rows.codes.blocks()[(block * (head + side) + head) * ROWS..][..side * ROWS];
-        let range = |bytes: &[u8]| {
-            let (mut low, mut high) = (u8::MAX, 0);
-            for &byte in bytes {
-                (low, high) = (low.min(byte), high.max(byte));
+        // Of two bytes the high one alone.
+        let (mut low, mut high) = (u8::MAX, 0);
+        if side > 0 {
+            for block in blocks {
+                let at = (block * (head + side) + head + side - 1) * ROWS;
+                let (least, greatest) = range(&rows.codes.blocks()[at..at + ROWS], u8::MAX, 0);
+                (low, high) = (low.min(least), high.max(greatest));
             }
-            [low, high]
-        };
+        }
         let sides = match side {
             0 => [0, 0],
-            1 => range(sides).map(u16::from),
-            // By the high byte alone.
-            _ => {
-                let [low, high] = range(&sides[ROWS..]);
-                [u16::from_le_bytes([0, low]), u16::from_le_bytes([u8::MAX, high])]
-            }
+            1 => [u16::from(low), u16::from(high)],
+            _ => [u16::from_le_bytes([0, low]), u16::from_le_bytes([u8::MAX, high])],
         };
         Self { norms, sides }
     }
+}
+
+/// The least and the greatest of these and those; what is not a number is neither. In lanes, for the compiler.
+fn range<T: Copy + PartialOrd>(numbers: &[T], above: T, below: T) -> (T, T) {
+    const LANES: usize = 16;
+    let (mut lows, mut highs) = ([above; LANES], [below; LANES]);
+    let mut take = |at: usize, x: T| {
+        lows[at] = if x < lows[at] { x } else { lows[at] };
+        highs[at] = if x > highs[at] { x } else { highs[at] };
+    };
+    let (chunks, rest) = numbers.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (at, &x) in chunk.iter().enumerate() {
+            take(at, x);
+        }
+    }
+    rest.iter().for_each(|&x| take(0, x));
+    let low = lows.into_iter().fold(above, |a, b| if b < a { b } else { a });
+    (low, highs.into_iter().fold(below, |a, b| if b > a { b } else { a }))
 }
 
 impl Found {
@@ -248,12 +273,18 @@ impl Found {
         chunk: &Chunk<'_>,
         threshold: f32,
     ) -> Look<'a> {
+        let mut known = (usize::MAX, 0);
+        // Within the head nobody asks for the mask.
+        let places = if stage + 1 < ready.estimate.head_stages { &[] } else { places };
         for &place in places {
-            let facts = &chunk.facts[place as usize];
-            self.bars[place as usize] = ready.scan.bar(ready, ready.bounds[stage], threshold, facts);
+            let span = place as usize / SPAN_BLOCKS;
+            if known.0 != span {
+                known = (span, ready.scan.bar(ready, ready.bounds[stage], threshold, &chunk.facts[span]));
+            }
+            self.bars[place as usize] = known.1;
         }
-        let tables = ready.estimate.tables_of(stage);
-        Look { tables, bars: &self.bars, sums: &mut self.sums, masks: &mut self.masks }
+        let (tables, shift) = (ready.estimate.tables_of(stage), ready.estimate.stages[stage].shift);
+        Look { tables, shift, bars: &self.bars, sums: &mut self.sums, masks: &mut self.masks }
     }
 }
 
@@ -265,10 +296,10 @@ impl<'s> Ready<'s> {
         tables: &'s NibbleTables,
         rows: CodedRows<'_>,
     ) -> Self {
-        let mut ready = Self { number, scan, estimate, tables, bounds: estimate.certain() };
+        let mut ready = Self { number, scan, estimate, tables, bounds: estimate.unlearned() };
         // The last block may not be full.
         let full = rows.codes.rows() / ROWS;
-        if estimate.stages.len() > 1 && full >= LEAST_BLOCKS {
+        if estimate.stages.len() > estimate.head_stages && full >= LEAST_BLOCKS {
             ready.bounds = estimate.learn(&ready.some_sums(rows, full));
         }
         ready
@@ -289,8 +320,8 @@ impl<'s> Ready<'s> {
             };
             here[0] = [0; ROWS];
             for (stage, sums) in sums.iter_mut().enumerate() {
-                let tables = self.estimate.tables_of(stage);
-                let look = Look { tables, bars: &[0], sums: &mut here, masks: &mut [0] };
+                let (tables, shift) = (self.estimate.tables_of(stage), self.estimate.stages[stage].shift);
+                let look = Look { tables, shift, bars: &[0], sums: &mut here, masks: &mut [0] };
                 self.look_up(stage, &[0], &chunk, &mut [look]);
                 sums.extend_from_slice(&here[0]);
             }
@@ -300,7 +331,7 @@ impl<'s> Ready<'s> {
 
     /// Adds up the columns of a stage, of some blocks of a chunk.
     fn look_up(&self, stage: usize, places: &[u32], chunk: &Chunk<'_>, looks: &mut [Look<'_>]) {
-        let (layout, columns) = (self.scan.layout, &self.estimate.stages[stage]);
+        let (layout, columns) = (self.scan.layout, &self.estimate.stages[stage].columns);
         let (bytes, block_bytes, before) = if columns.start < layout.head {
             (chunk.rows.codes.blocks(), layout.block_bytes(), 0)
         } else {

@@ -70,6 +70,12 @@ impl Bytes for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn shifted(a: __m256i, bits: u16) -> __m256i {
+        // SAFETY: the caller has AVX2.
+        unsafe { _mm256_sll_epi16(a, _mm_cvtsi32_si128(i32::from(bits))) }
+    }
+
+    #[inline(always)]
     unsafe fn not_below(a: __m256i, bar: u16) -> u64 {
         // SAFETY: the caller has AVX2. There is no comparison of unsigned numbers, but their maximum; packed to
         // bytes, half by half, the results keep their order.

@@ -70,6 +70,12 @@ impl Bytes for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn shifted(a: __m512i, bits: u16) -> __m512i {
+        // SAFETY: the caller has AVX-512BW.
+        unsafe { _mm512_sll_epi16(a, _mm_cvtsi32_si128(i32::from(bits))) }
+    }
+
+    #[inline(always)]
     unsafe fn not_below(a: __m512i, bar: u16) -> u64 {
         // SAFETY: the caller has AVX-512BW.
         unsafe { u64::from(_mm512_cmpge_epu16_mask(a, _mm512_set1_epi16(bar.cast_signed()))) }

@@ -54,9 +54,11 @@ pub(crate) struct Look<'a> {
     /// The greatest entries of the four tables of two columns make at most [`GROUP_MOST`], and those of all tables
     /// at most 65,535; else sums are the remainder of some division, and not the same on every machine.
     pub(crate) tables: &'a [[u8; 16]],
+    /// Below 16. So tables may say more exactly what there is to add than those before them.
+    pub(crate) shift: u16,
     /// One a block.
     pub(crate) bars: &'a [u16],
-    /// One array a block, by lanes: what is found is added to what is there.
+    /// One array a block, by lanes: what is found is added to what is there, shifted by `shift` bits.
     pub(crate) sums: &'a mut [[u16; ROWS]],
     /// One a block: bit *l* is set if the sum of lane *l* is then not below the block's bar.
     pub(crate) masks: &'a mut [u64],
@@ -140,6 +142,7 @@ impl LookUps {
         assert!(places.iter().all(|&place| (place as usize) < count), "a block that is not there");
         for look in looks.iter() {
             assert_eq!(look.tables.len(), 2 * columns.len(), "two tables a column");
+            assert!(look.shift < 16, "bits of a sum");
             let lengths = [look.bars.len(), look.sums.len(), look.masks.len()];
             assert_eq!(lengths, [count; 3], "a bar, sums and a mask a block");
         }

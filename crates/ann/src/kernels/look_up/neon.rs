@@ -73,6 +73,12 @@ impl Bytes for Neon {
     }
 
     #[inline(always)]
+    unsafe fn shifted(a: uint8x16_t, bits: u16) -> uint8x16_t {
+        // SAFETY: the caller has NEON.
+        unsafe { vreinterpretq_u8_u16(vshlq_u16(vreinterpretq_u16_u8(a), vdupq_n_s16(bits.cast_signed()))) }
+    }
+
+    #[inline(always)]
     unsafe fn not_below(a: uint8x16_t, bar: u16) -> u64 {
         static BITS: [u16; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
         // SAFETY: the caller has NEON; the bits are eight numbers, one a lane, and their sum is their union.

@@ -73,6 +73,11 @@ impl Bytes for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn shifted(a: [u8; 16], bits: u16) -> [u8; 16] {
+        wide(a, a, |a, _| a << bits)
+    }
+
+    #[inline(always)]
     unsafe fn not_below(a: [u8; 16], bar: u16) -> u64 {
         let mut mask = 0;
         for (at, number) in a.as_chunks::<2>().0.iter().enumerate() {

@@ -20,8 +20,9 @@ fn by_rows(shape: &Shape, blocks: &[u8], tables: &[[u8; 16]]) -> Vec<[u16; ROWS]
 }
 
 fn check(shape: &Shape, blocks: &[u8], queries: &[Vec<[u8; 16]>], bars: &[u16]) {
+    const SHIFTS: [u16; 4] = [0, 1, 6, 15];
     let count = blocks.len() / shape.block_bytes;
-    // Every block, in any order; then every other one, on top of what is there.
+    // Every block, in any order; then every other one, on top of what is there, shifted.
     let all: Vec<u32> = (0..count as u32).rev().collect();
     let some: Vec<u32> = (0..count as u32).step_by(2).collect();
     for kernels in LookUps::all_available() {
@@ -30,14 +31,23 @@ fn check(shape: &Shape, blocks: &[u8], queries: &[Vec<[u8; 16]>], bars: &[u16]) 
         let mut masks = vec![vec![u64::MAX; count]; queries.len()];
         for (round, places) in [&all, &some].into_iter().enumerate() {
             let mut looks: Vec<Look<'_>> = (queries.iter().zip(&mut sums).zip(&mut masks))
-                .map(|((tables, sums), masks)| Look { tables, bars: &bars[..count], sums, masks })
+                .zip(SHIFTS.into_iter().cycle())
+                .map(|(((tables, sums), masks), shift)| Look {
+                    tables,
+                    shift,
+                    bars: &bars[..count],
+                    sums,
+                    masks,
+                })
                 .collect();
             kernels.scan(shape, blocks, places, &mut looks);
-            for ((tables, sums), masks) in queries.iter().zip(&sums).zip(&masks) {
+            let found = queries.iter().zip(&sums).zip(&masks).zip(SHIFTS.into_iter().cycle());
+            for (((tables, sums), masks), shift) in found {
                 let expected = by_rows(shape, blocks, tables);
                 for block in 0..count {
-                    let times = if round == 1 && block % 2 == 0 { 2 } else { 1 };
-                    let expected = expected[block].map(|sum| sum.wrapping_mul(times));
+                    let twice = round == 1 && block % 2 == 0;
+                    let add = |sum: u16| if twice { sum.wrapping_add(sum << shift) } else { sum };
+                    let expected = expected[block].map(add);
                     assert_eq!(sums[block], expected, "{kernels:?}");
                     for (lane, sum) in expected.into_iter().enumerate() {
                         let (found, bar) = (masks[block] >> lane & 1 == 1, bars[block]);
@@ -96,23 +106,25 @@ fn nothing_to_look_up_is_a_sum_of_nothing() {
 
 #[test]
 fn wrong_lengths_are_refused() {
-    // Columns, bytes of a block, bytes, place, tables, bars, sums, masks.
-    let cases: [(_, _, _, _, _, _, _, _); 9] = [
-        (0..2, ROWS, ROWS, 0, 4, 1, 1, 1),
-        (1..2, ROWS, ROWS, 0, 2, 1, 1, 1),
-        (0..0, 0, 0, 0, 0, 0, 0, 0),
-        (0..1, ROWS, ROWS + 1, 0, 2, 1, 1, 1),
-        (0..1, ROWS, ROWS, 1, 2, 1, 1, 1),
-        (0..1, ROWS, ROWS, 0, 3, 1, 1, 1),
-        (0..1, ROWS, ROWS, 0, 2, 0, 1, 1),
-        (0..1, ROWS, ROWS, 0, 2, 1, 2, 1),
-        (0..1, ROWS, ROWS, 0, 2, 1, 1, 0),
+    // Shift, columns, bytes of a block, bytes, place, tables, bars, sums, masks.
+    let cases: [(_, _, _, _, _, _, _, _, _); 10] = [
+        (16, 0..1, ROWS, ROWS, 0, 2, 1, 1, 1),
+        (0, 0..2, ROWS, ROWS, 0, 4, 1, 1, 1),
+        (0, 1..2, ROWS, ROWS, 0, 2, 1, 1, 1),
+        (0, 0..0, 0, 0, 0, 0, 0, 0, 0),
+        (0, 0..1, ROWS, ROWS + 1, 0, 2, 1, 1, 1),
+        (0, 0..1, ROWS, ROWS, 1, 2, 1, 1, 1),
+        (0, 0..1, ROWS, ROWS, 0, 3, 1, 1, 1),
+        (0, 0..1, ROWS, ROWS, 0, 2, 0, 1, 1),
+        (0, 0..1, ROWS, ROWS, 0, 2, 1, 2, 1),
+        (0, 0..1, ROWS, ROWS, 0, 2, 1, 1, 0),
     ];
     for kernels in LookUps::all_available() {
-        for (columns, block_bytes, bytes, place, tables, bars, sums, masks) in cases.clone() {
+        for (shift, columns, block_bytes, bytes, place, tables, bars, sums, masks) in cases.clone() {
             let refused = std::panic::catch_unwind(|| {
                 let look = Look {
                     tables: &vec![[0; 16]; tables],
+                    shift,
                     bars: &vec![0; bars],
                     sums: &mut vec![[0; ROWS]; sums],
                     masks: &mut vec![0; masks],
@@ -137,8 +149,8 @@ proptest! {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as u16
         };
-        let shape =
-            Shape { columns: more..more + columns, block_bytes: (columns + 2 * more).max(1) * ROWS };
+        let block_bytes = (columns + 2 * more).max(1) * ROWS;
+        let shape = Shape { columns: more..more + columns, block_bytes };
         let blocks: Vec<u8> = (0..count * shape.block_bytes).map(|_| next() as u8).collect();
         let tables = |_| -> Vec<[u8; 16]> {
             (0..2 * columns).map(|_| std::array::from_fn(|_| (next() % 64) as u8)).collect()

@@ -3,6 +3,7 @@
 //! More than one vector a tile, because a table that was loaded then serves them all; more than one query, because a
 //! column's nibbles do. A bigger tile would not stay in the registers.
 
+use super::super::lanes::prefetch;
 use super::{Look, ROWS, Shape};
 
 /// Vectors of rows in a tile.
@@ -39,6 +40,8 @@ pub(super) trait Bytes {
     unsafe fn less_high(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The high byte of each 16 bits, as a number of 16 bits.
     unsafe fn odd(a: Self::Vector) -> Self::Vector;
+    /// Shifted to the left by fewer than 16 bits, as numbers of 16 bits.
+    unsafe fn shifted(a: Self::Vector, bits: u16) -> Self::Vector;
     /// Which of the numbers of 16 bits are not below `bar`, the first one in the lowest bit.
     unsafe fn not_below(a: Self::Vector, bar: u16) -> u64;
     unsafe fn store(a: Self::Vector, to: *mut u16);
@@ -75,6 +78,17 @@ pub(super) unsafe fn scan<L: Bytes, const Q: usize>(
                 at_rows[at] = (block, part * (L::BYTES / 2));
                 rows[at] = rows[at].add(block * block_bytes + columns.start * ROWS + part * L::BYTES);
             }
+            // Several queries find the blocks in the cache, as the first of them brought them there; one may not.
+            if Q == 1 {
+                for ahead in vector + TILE..(vector + 2 * TILE).min(vectors) {
+                    let (block, part) =
+                        (*places.get_unchecked(ahead / per_block) as usize, ahead % per_block);
+                    let first = blocks.as_ptr().add(block * block_bytes + part * L::BYTES);
+                    for column in columns.clone() {
+                        prefetch(first.add(column * ROWS).cast());
+                    }
+                }
+            }
             for (at, look) in looks.iter().enumerate() {
                 tables[at] = look.tables.as_ptr().cast::<u8>();
             }
@@ -83,8 +97,8 @@ pub(super) unsafe fn scan<L: Bytes, const Q: usize>(
                 for at in 0..width {
                     let ((block, first), [even, odd]) = (at_rows[at], sums[q][at]);
                     let to = looks[q].sums.as_mut_ptr().add(block).cast::<u16>().add(first);
-                    let even = L::add_wide(even, L::load(to.cast()));
-                    let odd = L::add_wide(odd, L::load(to.add(ROWS / 2).cast()));
+                    let even = L::add_wide(even, L::shifted(L::load(to.cast()), looks[q].shift));
+                    let odd = L::add_wide(odd, L::shifted(L::load(to.add(ROWS / 2).cast()), looks[q].shift));
                     L::store(even, to);
                     L::store(odd, to.add(ROWS / 2));
                     let bar = *looks[q].bars.get_unchecked(block);
