@@ -66,12 +66,15 @@ struct Summary {
     qps: f64,
     p50_us: f64,
     p99_us: f64,
+    /// Whether what was found is nearest for sure, for every query.
+    exact: bool,
 }
 
 /// What one query found.
 struct Found {
     query: usize,
     matches: Vec<(NodeId, f32)>,
+    exact: bool,
     took: Duration,
 }
 
@@ -100,7 +103,7 @@ pub(crate) fn run(globals: &Globals, args: &QueryArgs) -> Result<(), Failure> {
     }
     let summary = Summary::of(&found, args, took);
     output::print(globals.json, &summary, |out| {
-        let Summary { queries, k, threads, qps, p50_us, p99_us } = summary;
+        let Summary { queries, k, threads, qps, p50_us, p99_us, .. } = summary;
         let threads = output::count(threads.into(), "thread");
         writeln!(
             out,
@@ -179,8 +182,9 @@ fn run_some(
         let start = clock.monotonic();
         let results = store.search(request).map_err(|error| error.context(format_args!("query {query}")))?;
         let took = clock.monotonic() - start;
+        let exact = results.exact;
         let matches = results.matches.into_iter().map(|found| (found.node_id, found.score)).collect();
-        found.push(Found { query, matches, took });
+        found.push(Found { query, matches, exact, took });
     }
 }
 
@@ -195,7 +199,9 @@ impl Summary {
         };
         let qps = found.len() as f64 / took.as_secs_f64().max(1e-9);
         let (p50_us, p99_us) = (percentile(50), percentile(99));
-        Self { queries: found.len(), k: args.k, threads: args.threads.get(), qps, p50_us, p99_us }
+        let (queries, k, threads) = (found.len(), args.k, args.threads.get());
+        let exact = found.iter().all(|found| found.exact);
+        Self { queries, k, threads, qps, p50_us, p99_us, exact }
     }
 }
 

@@ -81,12 +81,6 @@ fn every_way_to_compress_keeps_what_it_says() {
     for (way, kind, codec, ratio) in [
         (&["scalar"][..], "scalar", "scalar:nbits=8,uniform=true,scope=dimension,brain=false", 3.0),
         (
-            &["scalar", "--nbits", "4", "--non-uniform", "--scope", "global", "--keep", "f16"],
-            "scalar",
-            "scalar:nbits=4,uniform=false,scope=global,brain=false",
-            6.0,
-        ),
-        (
             &["scalar", "--nbits", "16", "--bfloat16"],
             "scalar",
             "scalar:nbits=16,uniform=true,scope=dimension,brain=true",
@@ -98,8 +92,15 @@ fn every_way_to_compress_keeps_what_it_says() {
             "product:m=8,nbits=6,rotate=true",
             16.0,
         ),
-        (&["binary", "--bits", "2", "--keep", "f16"], "binary", "binary:bits=2", 8.0),
         (&["transform", "--bytes", "12"], "transform", "transform:bytes=12", 10.0),
+        // Half floats last: nothing makes vectors of them again.
+        (&["binary", "--bits", "2", "--keep", "f16"], "binary", "binary:bits=2", 8.0),
+        (
+            &["scalar", "--nbits", "4", "--non-uniform", "--scope", "global", "--keep", "f16"],
+            "scalar",
+            "scalar:nbits=4,uniform=false,scope=global,brain=false",
+            6.0,
+        ),
     ] {
         let report = folder.json(&[&["compress"], way].concat());
         assert_eq!((&report["type"], &report["codec"]), (&json!(kind), &json!(codec)), "{report}");
@@ -111,13 +112,16 @@ fn every_way_to_compress_keeps_what_it_says() {
         assert_eq!(compression["ratio"], report["ratio"]);
         assert_eq!(compression["recall_at_10"], report["measured"]["recall_at_10"]);
         assert_eq!((&compression["encoded_rows"], &compression["raw_rows"]), (&json!(ROWS), &json!(0)));
-        assert!(compression["ratio_disk"].as_f64().unwrap() > 0.3, "{stats}");
+        assert!(compression["ratio_disk"].as_f64().unwrap() > 0.2, "{stats}");
         assert_is_size_of(&stats["storage_bytes"], &folder.store());
         let by_codes = recall(&truth, &found(&folder, &["--rerank", "10"]));
         let ranked_anew = recall(&truth, &found(&folder, &[]));
         let exact = recall(&truth, &found(&folder, &["--exact"]));
         assert!(by_codes >= 0.3 && ranked_anew >= by_codes - 0.01 && ranked_anew >= 0.9, "{way:?}");
         let is_full = compression["keep"] == json!("full");
+        let query = ["query", "queries.npy"];
+        assert_eq!(folder.json(&query)["exact"], json!(false), "candidates were left out");
+        assert_eq!(folder.json(&[&query[..], &["--exact"]].concat())["exact"], json!(is_full));
         assert!(if is_full { exact == 1.0 } else { exact >= 0.99 }, "{way:?}: {exact}");
         assert_eq!(folder.json(&["get", "7"])["exact"], json!(is_full));
         assert_eq!(folder.json(&["get", "7"])["vector_metadata"]["codec"], json!(codec));
@@ -250,7 +254,7 @@ fn what_makes_no_sense_is_refused() {
 #[test]
 fn codes_alone_take_a_sixth_of_the_disk() {
     /// Enough for codebooks and the sample that stays to weigh little.
-    const MANY: usize = 60_000;
+    const MANY: usize = 80_000;
     const WIDE: usize = 384;
     let folder = Folder::new();
     let mut numbers = Numbers(4);
