@@ -193,13 +193,13 @@ impl Core {
     }
 
     fn scan_segments(&self, version: &Version, seqno: SeqNo, searches: &mut [Search<'_>]) -> Result<()> {
-        for (at, segment) in version.segments.iter().enumerate() {
+        let groups = coded::groups(version)?;
+        for (at, (segment, groups)) in version.segments.iter().zip(&groups).enumerate() {
             let pass = SegmentPass { core: self, segment, at: at as u32, seqno };
-            for search in searches.iter_mut().filter(|search| search.request.exact || !segment.is_coded()) {
+            for search in searches.iter_mut().filter(|search| search.request.exact || groups.is_empty()) {
                 pass.scan(search)?;
             }
         }
-        let groups = coded::groups(version)?;
         let mut coded = CodedSearches::new(searches, &groups);
         coded.scan(self, version, seqno)?;
         coded.rank_anew(version)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use codegraph_vector_ann::codec::{CodeScan, CodedRows, Input};
 use codegraph_vector_ann::{Metric, Rows, TopK};
-use codegraph_vector_base::{Result, RowOrdinal, SeqNo};
+use codegraph_vector_base::{ErrorKind, Result, RowOrdinal, SeqNo};
 
 use super::exact::SegmentPass;
 use super::{Place, Search, Source};
@@ -14,9 +14,13 @@ use crate::segment::{CodeGroup, Segment};
 use crate::store::core::Core;
 use crate::version::Version;
 
-/// The groups of codes of each segment of a version.
+/// The groups of codes of each segment of a version; none where codes are damaged and there are vectors to go by.
 pub(super) fn groups(version: &Version) -> Result<Vec<Vec<CodeGroup<'_>>>> {
-    version.segments.iter().map(|segment| segment.groups()).collect()
+    let groups = version.segments.iter().map(|segment| match segment.groups() {
+        Err(error) if error.kind() == ErrorKind::Corrupt && segment.keep() > Keep::None => Ok(Vec::new()),
+        groups => groups,
+    });
+    groups.collect()
 }
 
 /// The requests among several that go by codes.
