@@ -19,6 +19,8 @@ pub(crate) struct Measured {
     held_out_queries: u32,
     /// Queries that somebody had asked.
     real_queries: u32,
+    #[serde(skip)]
+    keep: Keep,
 }
 
 impl Measured {
@@ -32,13 +34,15 @@ impl Measured {
             rows,
             held_out_queries,
             real_queries,
+            keep,
         }
     }
 
     /// For people: what is found of the true 10 nearest.
     pub(crate) fn recall(&self) -> String {
+        let were_they_kept = if self.keep == Keep::None { ", were they kept" } else { "" };
         format!(
-            "{:.4} by codes alone, {:.4} with the best {} ranked anew by vectors",
+            "{:.4} by codes alone, {:.4} with the best {} ranked anew by vectors{were_they_kept}",
             self.recall_at_10_codes,
             self.recall_at_10_reranked,
             CodecReport::RERANK

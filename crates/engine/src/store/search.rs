@@ -45,7 +45,8 @@ pub struct SearchRequest {
     /// Whether every vector is looked at, codes or not; of rows that have nothing but a code, what it decodes to.
     pub exact: bool,
     /// Where rows have codes: how many of the nearest by codes are ranked anew by their vectors, at least
-    /// [`limit`](Self::limit); 100 unless said, or the limit if that is more.
+    /// [`limit`](Self::limit); 100 unless said, or the limit if that is more. Codes may leave out some of the nearest:
+    /// more candidates find more of them.
     pub rerank: Option<usize>,
 }
 
@@ -200,7 +201,7 @@ impl Core {
                 pass.scan(search)?;
             }
         }
-        let mut coded = CodedSearches::new(searches, &groups);
+        let mut coded = CodedSearches::new(version, searches, &groups);
         coded.scan(self, version, seqno)?;
         coded.rank_anew(version)
     }

@@ -7,7 +7,7 @@ use codegraph_vector_ann::{Metric, Rows, TopK};
 use codegraph_vector_base::{ErrorKind, Result, RowOrdinal, SeqNo};
 
 use super::exact::SegmentPass;
-use super::{Place, Search, Source};
+use super::{Place, Search, SearchRequest, Source};
 use crate::compression::{CodebookId, Keep};
 use crate::rows::Candidates;
 use crate::segment::{CodeGroup, Segment};
@@ -46,11 +46,19 @@ struct Prepared<'c> {
 
 impl<'s, 'r, 'c> CodedSearches<'s, 'r, 'c> {
     /// Those that do not ask to be exact, over the groups of each segment.
-    pub(super) fn new(searches: &'s mut [Search<'r>], groups: &'c [Vec<CodeGroup<'c>>]) -> Self {
+    pub(super) fn new(
+        version: &Version,
+        searches: &'s mut [Search<'r>],
+        groups: &'c [Vec<CodeGroup<'c>>],
+    ) -> Self {
         let mut searches: Vec<_> = searches.iter_mut().filter(|search| !search.request.exact).collect();
         searches.sort_by_key(|search| search.request.filter.is_some());
         let together = searches.partition_point(|search| search.request.filter.is_none());
-        let candidates = searches.iter().map(|search| TopK::new(search.request.candidates())).collect();
+        // Where there are no vectors to rank by, more candidates than results would be for nothing.
+        let has_vectors =
+            version.segments.iter().any(|segment| segment.is_coded() && segment.keep() > Keep::None);
+        let count = |request: &SearchRequest| if has_vectors { request.candidates() } else { request.limit };
+        let candidates = searches.iter().map(|search| TopK::new(count(search.request))).collect();
         Self { groups, searches, together, candidates, prepared: Vec::new() }
     }
 
