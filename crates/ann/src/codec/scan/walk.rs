@@ -242,17 +242,17 @@ impl Facts {
 fn range<T: Copy + PartialOrd>(numbers: &[T], above: T, below: T) -> (T, T) {
     const LANES: usize = 16;
     let (mut lows, mut highs) = ([above; LANES], [below; LANES]);
-    let mut take = |at: usize, x: T| {
-        lows[at] = if x < lows[at] { x } else { lows[at] };
-        highs[at] = if x > highs[at] { x } else { highs[at] };
-    };
     let (chunks, rest) = numbers.as_chunks::<LANES>();
     for chunk in chunks {
-        for (at, &x) in chunk.iter().enumerate() {
-            take(at, x);
+        for ((low, high), &x) in lows.iter_mut().zip(&mut highs).zip(chunk) {
+            *low = if x < *low { x } else { *low };
+            *high = if x > *high { x } else { *high };
         }
     }
-    rest.iter().for_each(|&x| take(0, x));
+    for ((low, high), &x) in lows.iter_mut().zip(&mut highs).zip(rest) {
+        *low = if x < *low { x } else { *low };
+        *high = if x > *high { x } else { *high };
+    }
     let low = lows.into_iter().fold(above, |a, b| if b < a { b } else { a });
     (low, highs.into_iter().fold(below, |a, b| if b > a { b } else { a }))
 }
