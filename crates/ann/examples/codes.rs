@@ -49,7 +49,8 @@ fn measure(spec: &CodecSpec, dim: usize, base: &[f32], queries: &[f32], k: usize
     let mut room = vec![0; packed.len() + 64];
     let start = room.as_ptr().align_offset(64);
     room[start..start + packed.len()].copy_from_slice(&packed);
-    let codes = PackedCodes::new(codec.layout(), rows, &room[start..start + packed.len()]).expect("as packed");
+    let codes =
+        PackedCodes::new(codec.layout(), rows, &room[start..start + packed.len()]).expect("as packed");
     let coded = CodedRows { codes, norms: &norms };
     println!("{spec}: {rows} rows, {:?}, best {k}", codec.layout());
     for (kernels, metrics) in
