@@ -20,6 +20,9 @@ pub(super) struct Figures {
     pub(super) recall: f64,
     /// The same after 100 candidates were ranked anew by half floats. Of ours.
     pub(super) reranked: Option<f64>,
+    /// Share of the 10 nearest by the whole of every code that a scan, which spares itself most of them, finds.
+    /// Of ours.
+    pub(super) agreement: Option<f64>,
     /// Queries a second on one thread, all in one call.
     pub(super) scan_qps: f64,
     /// Median of queries one by one, in microseconds. Of ours.
@@ -47,6 +50,7 @@ impl Figures {
             bytes: number("bytes")?,
             recall: number("recall")?,
             reranked: None,
+            agreement: None,
             scan_qps: number("scan_qps")?,
             p50_us: None,
             encode_per_s: number("encode_per_s")?,
@@ -65,6 +69,7 @@ impl Figures {
         Some(Self {
             recall: middle(|round| round.recall),
             reranked: known(|round| round.reranked),
+            agreement: known(|round| round.agreement),
             scan_qps: middle(|round| round.scan_qps),
             p50_us: known(|round| round.p50_us),
             encode_per_s: middle(|round| round.encode_per_s),
@@ -77,7 +82,7 @@ impl Figures {
         json!({
             "name": self.name, "ours": self.ours, "version": self.version,
             "code_bytes": self.code_bytes, "bytes": self.bytes,
-            "recall_at_10": self.recall, "recall_at_10_reranked": self.reranked,
+            "recall_at_10": self.recall, "recall_at_10_reranked": self.reranked, "agreement": self.agreement,
             "scan_qps": self.scan_qps, "p50_us": self.p50_us,
             "encode_per_s": self.encode_per_s, "train_s": self.train_s,
         })

@@ -1,7 +1,7 @@
 //! Codecs beside those of other libraries at equal bytes: recall, rates of scan and encoding, training.
 //!
-//! Ours and the peers' are run by turns, in rounds; of each figure the median over the rounds counts. What takes longer
-//! than [`SLOW_S`] is run in the first round only, whosever it is.
+//! Ours and the peers' are run by turns, in rounds; of each figure the median over the rounds counts. What takes
+//! longer than [`SLOW_S`] is run in the first round only, whosever it is.
 
 mod figures;
 mod ours;

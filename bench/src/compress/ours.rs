@@ -108,6 +108,7 @@ pub(super) fn measure(spec: &CodecSpec, data: &Data, effort: &Effort) -> Outcome
     let encode_s = start.elapsed().as_secs_f64();
 
     let packed = codec.layout().pack(&codes);
+    let full = full_scores(&*codec, &codes, data);
     drop(codes);
     let codes = PackedCodes::new(codec.layout(), data.rows(), &packed).ok_or("not as long as codes are")?;
     let scan = Scan { codec: &*codec, rows: CodedRows { codes, norms: &[] } };
@@ -128,6 +129,7 @@ pub(super) fn measure(spec: &CodecSpec, data: &Data, effort: &Effort) -> Outcome
         bytes: (packed.len() + codec.write().len()) as f64,
         recall: recall(&found, &data.truth),
         reranked: Some(recall(&reranked, &data.truth)),
+        agreement: Some(agreement(&found, &full)),
         scan_qps: qps,
         p50_us: Some(p50_s * 1e6),
         encode_per_s: data.rows() as f64 / encode_s,
@@ -150,6 +152,28 @@ impl Scan<'_> {
         CodeScan::scan_batch(&scans, self.rows, |_, row| Some(row), &mut tops);
         tops.into_iter().map(|top| top.into_sorted().iter().map(|hit| hit.key).collect()).collect()
     }
+}
+
+/// The scores of all rows by the whole of their codes, for the first few queries.
+fn full_scores(codec: &dyn Codec, codes: &[u8], data: &Data) -> Vec<Vec<f32>> {
+    const QUERIES: usize = 50;
+    let scores = |query| {
+        let query = codec.prepare_query(query);
+        codes.chunks_exact(codec.bytes_per_vector()).map(|code| query.dot(code)).collect()
+    };
+    data.queries.values.chunks_exact(data.dimension()).take(QUERIES).map(scores).collect()
+}
+
+/// Share of those found whose full score is that of the tenth or better, give or take the rounding of sums.
+fn agreement(found: &[Vec<u32>], full: &[Vec<f32>]) -> f64 {
+    const ROUNDING: f32 = 1e-5;
+    let hits = found.iter().zip(full).map(|(found, scores)| {
+        let mut best = scores.clone();
+        let nearest = NEIGHBOURS.min(best.len());
+        let tenth = *best.select_nth_unstable_by(nearest - 1, |a, b| b.total_cmp(a)).1;
+        found.iter().filter(|row| scores[**row as usize] >= tenth - ROUNDING).count().min(nearest)
+    });
+    hits.sum::<usize>() as f64 / (full.len() * NEIGHBOURS) as f64
 }
 
 /// The nearest of some rows by their half floats.
@@ -210,6 +234,17 @@ mod tests {
         let found: Vec<Vec<u32>> = vec![(5..17).collect(), (200..210).chain(100..102).collect()];
         assert_eq!(recall(&found, &truth), 0.25);
         assert_eq!(recall(&[vec![0], vec![]], &truth), 0.05);
+    }
+
+    #[test]
+    fn agreement_is_with_the_full_scores_and_ties_agree() {
+        let scores: Vec<f32> = (0..20).map(|at| if at < 12 { 1.0 } else { 0.5 }).collect();
+        let full = vec![scores.clone(), scores];
+        // Twelve are as good as the tenth.
+        assert_eq!(agreement(&[(0..10).collect(), (2..12).collect()], &full), 1.0);
+        assert_eq!(agreement(&[(0..10).collect(), (7..17).collect()], &full), 0.75);
+        // Queries beyond those with full scores do not count.
+        assert_eq!(agreement(&[(0..10).collect(), (0..10).collect(), vec![]], &full), 1.0);
     }
 
     #[test]

@@ -45,8 +45,8 @@ struct Best<'a> {
     our_fastest: Option<&'a Figures>,
 }
 
-/// A peer may have somewhat more bytes than its class has. Ours never has: neither more than the class nor more than
-/// the peer that it is held against.
+/// A peer may have somewhat more bytes than its class has. Ours never has: neither more than the class nor more
+/// than the peer that it is held against.
 fn best<'a>(class: &'a Class, all: &'a [Figures], dim: usize) -> Best<'a> {
     let peers = || all.iter().filter(|row| !row.ours && class_of(row.code_bytes, dim) == class.ratio);
     let budget = (4 * dim) as f64 / class.ratio as f64;
@@ -79,7 +79,7 @@ pub(super) fn tables(all: &[Figures], dim: usize) -> String {
             rerank_table(&classes, dim),
         ),
         (
-            "Training of product quantisation, seconds on all threads, as many vectors and iterations:",
+            "Training of product quantisation, 256 vectors a centroid, up to 25 iterations, seconds on all threads:",
             training_table(all, dim),
         ),
         ("All of ours:", full_table(all, dim, true)),
@@ -183,7 +183,7 @@ fn full_table(all: &[Figures], dim: usize, ours: bool) -> String {
     rows.sort_by(|a, b| b.code_bytes.total_cmp(&a.code_bytes).then(b.recall.total_cmp(&a.recall)));
     let mut columns = vec!["codec", "ratio", "bytes a vector", "MB in all", "recall@10"];
     if ours {
-        columns.push("ranked anew");
+        columns.extend(["ranked anew", "kept by the scan"]);
     }
     columns.push("queries/s");
     if ours {
@@ -195,7 +195,7 @@ fn full_table(all: &[Figures], dim: usize, ours: bool) -> String {
         let ratio = format!("{:.1}", (4 * dim) as f64 / row.code_bytes);
         let mut cells =
             vec![name, ratio, bytes(row.code_bytes), format!("{:.1}", row.bytes / 1e6), share(row.recall)];
-        cells.extend(row.reranked.map(share));
+        cells.extend([row.reranked, row.agreement].into_iter().flatten().map(share));
         cells.push(rate(row.scan_qps));
         cells.extend(row.p50_us.map(|p50| format!("{p50:.0} µs")));
         cells.extend([rate(row.encode_per_s), format!("{:.2} s", row.train_s)]);

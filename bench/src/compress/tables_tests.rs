@@ -10,6 +10,7 @@ fn figures(name: &str, ours: bool, code_bytes: f64, recall: f64, scan_qps: f64) 
         bytes: code_bytes * 1000.0,
         recall,
         reranked: known(0.99),
+        agreement: known(1.0),
         scan_qps,
         p50_us: known(100.0),
         encode_per_s: 1e6,

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use codegraph_vector::{EmbedderId, Metric, NodeId, parse_node_id};
 
 use crate::commands::{
-    completions, delete, export, flush, get, import, index, man, mcp, merge, query, search, stats, verify,
+    completions, compress, delete, export, flush, get, import, index, man, mcp, merge, query, search, stats,
+    verify,
 };
 
 /// The persistent vector store for code graphs.
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Flush(flush::FlushArgs),
     Merge(merge::MergeArgs),
+    Compress(compress::CompressArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod completions;
+pub(crate) mod compress;
 pub(crate) mod delete;
 pub(crate) mod export;
 pub(crate) mod flush;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(globals, args),
         Command::Flush(args) => flush::run(globals, args),
         Command::Merge(args) => merge::run(globals, args),
+        Command::Compress(args) => compress::run(globals, args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

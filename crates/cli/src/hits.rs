@@ -31,6 +31,8 @@ pub(crate) struct Hits {
 pub(crate) struct Hit {
     node_id: Value,
     score: f32,
+    /// Whether the score is that of the vector as it was given.
+    exact: bool,
     name: Option<String>,
     kind: Option<String>,
     language: Option<String>,
@@ -75,6 +77,7 @@ impl Hit {
         let mut hit = Self {
             node_id: node_id_to_json(found.node_id),
             score: found.score,
+            exact: found.exact,
             name,
             kind,
             language,

@@ -3,6 +3,7 @@
 use std::sync::Once;
 use std::time::Duration;
 
+use codegraph_vector::CompressProgress;
 use codegraph_vector_base::{Clock, SystemClock};
 use codegraph_vector_indexer::IndexProgress;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -47,6 +48,24 @@ impl Progress {
             let files = if all_found { "files" } else { "files found so far" };
             format!("{files_done} of {files_found} {files}, {nodes} nodes, {:.0} a second", self.rate(nodes))
         });
+    }
+
+    /// Shows how far a compression is.
+    pub(crate) fn compression(&self, progress: &CompressProgress) {
+        let share = |share: f32| (f64::from(share) * 100.0) as u64;
+        match progress {
+            CompressProgress::Training { spec, share: done } => {
+                self.show(share(*done), Some(100), || format!("training {spec}"));
+            }
+            CompressProgress::Measuring { share: done } => {
+                self.show(share(*done), Some(100), || "measuring what it finds".to_owned());
+            }
+            CompressProgress::Rewriting { done, waiting } => {
+                self.show(*done, Some(done + waiting), || {
+                    format!("{done} of {} segments written anew", done + waiting)
+                });
+            }
+        }
     }
 
     fn show(&self, done: u64, of: Option<u64>, message: impl FnOnce() -> String) {

@@ -20,6 +20,8 @@ pub struct SearchOptions {
     pub limit: usize,
     /// Only nodes that match.
     pub filter: Filter,
+    /// Whether every vector is looked at, codes or not.
+    pub exact: bool,
 }
 
 /// The nodes that answer a question best, best first, with metadata. None if the embedder knows no word of it.
@@ -39,7 +41,7 @@ pub fn search_text(
     }
     // None at all is for the store to refuse.
     let limit = if options.limit == 0 { 0 } else { options.limit.max(RECONSIDERED) };
-    let mut matches = nearest(snapshot, vector, limit, options.filter.clone())?;
+    let mut matches = nearest(snapshot, vector, limit, options.filter.clone(), options.exact)?;
     embedder.reconsider(text, &mut matches);
     matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.node_id.cmp(&b.node_id)));
     matches.truncate(options.limit);
@@ -55,11 +57,17 @@ pub fn search_like(snapshot: &Snapshot, id: NodeId, options: &SearchOptions) -> 
         .get(id)?
         .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(id))))?;
     let others = options.filter.clone().and(!Filter::ids([id]));
-    nearest(snapshot, node.embedding, options.limit, others)
+    nearest(snapshot, node.embedding, options.limit, others, options.exact)
 }
 
-fn nearest(snapshot: &Snapshot, vector: Vec<f32>, limit: usize, filter: Filter) -> Result<Vec<Match>> {
-    let mut request = SearchRequest::new(vector, limit);
+fn nearest(
+    snapshot: &Snapshot,
+    vector: Vec<f32>,
+    limit: usize,
+    filter: Filter,
+    exact: bool,
+) -> Result<Vec<Match>> {
+    let mut request = SearchRequest::new(vector, limit).with_exact(exact);
     request.filter = (!filter.is_everything()).then_some(filter);
     Ok(snapshot.search(&request)?.matches)
 }

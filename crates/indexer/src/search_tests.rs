@@ -62,7 +62,7 @@ fn ids(matches: Result<Vec<Match>>) -> Vec<NodeId> {
 #[test]
 fn a_question_finds_what_is_near_it() {
     let (_folder, snapshot) = store();
-    let mut options = SearchOptions { limit: 2, filter: Filter::everything() };
+    let mut options = SearchOptions { limit: 2, filter: Filter::everything(), exact: false };
     assert_eq!(ids(search_text(&snapshot, &TwoWords, "the left one", &options)), [2, 3]);
     let found = search_text(&snapshot, &TwoWords, "right", &options).unwrap();
     assert_eq!(found[0].metadata.as_ref().and_then(qualified_name), Some("m::left::f"));
@@ -79,9 +79,9 @@ fn a_question_finds_what_is_near_it() {
 #[test]
 fn what_is_like_a_node_is_not_that_node() {
     let (_folder, snapshot) = store();
-    let options = SearchOptions { limit: 2, filter: Filter::everything() };
+    let options = SearchOptions { limit: 2, filter: Filter::everything(), exact: false };
     assert_eq!(ids(search_like(&snapshot, 4, &options)), [6, 5]);
-    let options = SearchOptions { limit: 9, filter: Filter::path("src/b.rs") };
+    let options = SearchOptions { limit: 9, filter: Filter::path("src/b.rs"), exact: false };
     assert_eq!(ids(search_like(&snapshot, 4, &options)), [6]);
     assert!(search_like(&snapshot, 6, &options).unwrap().is_empty());
     assert_eq!(search_like(&snapshot, 99, &options).unwrap_err().kind(), ErrorKind::NotFound);

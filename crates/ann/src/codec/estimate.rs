@@ -81,7 +81,7 @@ impl Bound {
 impl Estimate {
     /// Of these tables; `None` if there is no head, or more than can be added.
     pub(super) fn new(nibbles: &NibbleTables) -> Option<Self> {
-        let lows: Vec<f32> = nibbles.tables.iter().map(|table| least(table)).collect();
+        let lows: Vec<f32> = nibbles.tables.iter().map(least).collect();
         let ranges: Vec<f32> =
             nibbles.tables.iter().zip(&lows).map(|(table, low)| greatest(table) - low).collect();
         let most: f32 = nibbles.tables.iter().map(|table| greatest(table).max(-least(table))).sum();

@@ -12,7 +12,8 @@ fn view(data: &[f32], rows: usize, columns: usize) -> DMatrixView<'_, f32, Dyn, 
     DMatrixView::from_slice_with_strides(data, rows, columns, columns, 1)
 }
 
-/// nalgebra multiplies smaller matrices in another way, which rounds in another way and reads beyond strided views.
+/// Smaller matrices nalgebra multiplies in another way, which rounds in another way, and which reads past the end of
+/// views whose rows lie together (0.35.0).
 const LEAST: usize = 8;
 
 /// Rows that are worked on at once: they and what becomes of them fit a cache.

@@ -1,10 +1,10 @@
 //! What a codec is worth: vectors are searched exactly and through their codes, and the results compared.
 //!
-//! What always holds: no figure is a NaN; the report depends on the rows in their order, the queries and the codec, not on
-//! the number of threads nor on how the rows were cut into pushes; memory does not grow with the rows.
+//! What always holds: no figure is a NaN; the report depends on the rows in their order, the queries and the codec,
+//! not on the number of threads nor on how the rows were cut into pushes; memory does not grow with the rows.
 //!
-//! What vectors to measure on is the caller's to say: rows that the codec was not trained on, and queries that are not
-//! among the rows.
+//! What vectors to measure on is the caller's to say: rows that the codec was not trained on, and queries that are
+//! not among the rows.
 
 use std::borrow::Cow;
 
@@ -92,9 +92,9 @@ impl<'a> Measure<'a> {
         }
     }
 
-    /// What was found. Recalls are the mean over the queries, and 0 if there is no row or no query: nothing was shown
-    /// then. Of fewer than 10 rows, all are to be found. Of rows that share the score of the tenth, it does not matter
-    /// which are found.
+    /// What was found. Recalls are the mean over the queries, and 0 if there is no row or no query: nothing was
+    /// shown then. Of fewer than 10 rows, all are to be found. Of rows that share the score of the tenth, it does
+    /// not matter which are found.
     #[must_use]
     pub fn finish(mut self) -> CodecReport {
         self.search();

@@ -19,7 +19,8 @@ use plan::Places;
 
 use super::wire::{Reader, malformed, put_f32s, put_u32s};
 use super::{
-    CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, NibbleTables, Scale, linear, nibbles, spec,
+    CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, NibbleTables, Scale, check_lengths, linear, nibbles,
+    spec,
 };
 use crate::Kernels;
 
@@ -135,12 +136,7 @@ impl Codec for Transform {
 
     fn encode(&self, vectors: &[f32], codes: &mut [u8]) {
         let dim = self.mean.len();
-        assert!(
-            vectors.len().is_multiple_of(dim)
-                && codes.len().is_multiple_of(self.bytes)
-                && vectors.len() / dim == codes.len() / self.bytes,
-            "as many codes as vectors"
-        );
+        check_lengths(self, vectors, codes);
         codes.fill(0);
         let nibble_bytes = self.bytes - self.layout().side;
         let blocks = codes.chunks_mut(linear::BLOCK * self.bytes);
@@ -154,12 +150,7 @@ impl Codec for Transform {
 
     fn decode(&self, codes: &[u8], vectors: &mut [f32]) {
         let dim = self.mean.len();
-        assert!(
-            vectors.len().is_multiple_of(dim)
-                && codes.len().is_multiple_of(self.bytes)
-                && vectors.len() / dim == codes.len() / self.bytes,
-            "as many vectors as codes"
-        );
+        check_lengths(self, vectors, codes);
         let layout = self.layout();
         let factor = |code: &[u8]| self.scale.of(&code[layout.head + layout.tail..]);
         let blocks = codes.chunks(linear::BLOCK * self.bytes);

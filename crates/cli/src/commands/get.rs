@@ -21,6 +21,8 @@ pub(crate) struct GetArgs {
 struct Shown<'a> {
     node_id: Value,
     metadata: Value,
+    /// Whether the vector is what was given, bit for bit.
+    exact: bool,
     vector_metadata: ShownVector<'a>,
     /// Last, since it is long.
     vector: &'a [f32],
@@ -32,7 +34,7 @@ struct ShownVector<'a> {
     created_us: u64,
     updated_us: u64,
     norm: f32,
-    exact: bool,
+    /// What its code was made by; `f32` without one.
     codec: &'a str,
     vector_bytes: u64,
     metadata_bytes: u64,
@@ -57,13 +59,13 @@ impl<'a> Shown<'a> {
             created_us: kept.created_us,
             updated_us: kept.updated_us,
             norm: kept.norm,
-            exact: kept.exact,
             codec: kept.codec.as_deref().unwrap_or("f32"),
             vector_bytes: kept.vector_bytes,
             metadata_bytes: kept.metadata_bytes,
             checksum: format!("{:016x}{:016x}", kept.checksum.metadata, kept.checksum.vector),
         };
         let metadata = node.metadata().to_json();
-        Self { node_id: node_id_to_json(node.id), vector: &node.embedding, metadata, vector_metadata }
+        let (node_id, exact) = (node_id_to_json(node.id), kept.exact);
+        Self { node_id, metadata, exact, vector_metadata, vector: &node.embedding }
     }
 }

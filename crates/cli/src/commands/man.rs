@@ -49,11 +49,18 @@ fn write(out: &mut dyn Write) -> io::Result<()> {
     man.render_extra_section(&mut examples)?;
     write_part(out, &examples)?;
     out.write_all(b".SH COMMANDS\n")?;
-    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
-        write_command(out, command)?;
-    }
+    write_commands(out, &command)?;
     out.write_all(ENVIRONMENT.as_bytes())?;
     man.render_version_section(out)
+}
+
+/// The commands of a command, and theirs.
+fn write_commands(out: &mut dyn Write, parent: &Command) -> io::Result<()> {
+    for command in parent.get_subcommands().filter(|command| command.get_name() != "help") {
+        write_command(out, command)?;
+        write_commands(out, command)?;
+    }
+    Ok(())
 }
 
 /// A command as a part of the page: what would be its own sections are parts of that.
@@ -69,7 +76,7 @@ fn write_command(out: &mut dyn Write, command: &Command) -> io::Result<()> {
     man.render_description_section(&mut sections)?;
     man.render_options_section(&mut sections)?;
     man.render_extra_section(&mut sections)?;
-    writeln!(out, ".SS \"cgv {}\"", command.get_name())?;
+    writeln!(out, ".SS \"{}\"", command.get_bin_name().unwrap_or_else(|| command.get_name()))?;
     write_part(out, &sections)
 }
 

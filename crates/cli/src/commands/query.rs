@@ -42,12 +42,16 @@ pub(crate) struct QueryArgs {
     /// .jsonl, which takes larger ids and has the scores
     #[arg(long, value_name = "F.npy|F.jsonl")]
     out: Option<PathBuf>,
-    /// Effort: more finds more of the nearest. Without an index the search is exact at any effort
+    /// Effort: more finds more of the nearest. Without an index it changes nothing
     #[arg(long, value_name = "E")]
     ef: Option<NonZeroU32>,
-    /// Compare with every vector, index or not
+    /// Compare with every vector, also where the store has codes of them
     #[arg(long)]
     exact: bool,
+    /// In a compressed store: how many of the nearest by codes are ranked anew by their vectors; k at least
+    /// [default: 100, or k if that is more]
+    #[arg(long, value_name = "N", conflicts_with = "exact")]
+    rerank: Option<u32>,
     /// Threads, each with one query at a time
     #[arg(long, value_name = "T", default_value = "1")]
     threads: NonZeroU16,
@@ -62,12 +66,15 @@ struct Summary {
     qps: f64,
     p50_us: f64,
     p99_us: f64,
+    /// Whether what was found is nearest for sure, for every query.
+    exact: bool,
 }
 
 /// What one query found.
 struct Found {
     query: usize,
     matches: Vec<(NodeId, f32)>,
+    exact: bool,
     took: Duration,
 }
 
@@ -96,7 +103,7 @@ pub(crate) fn run(globals: &Globals, args: &QueryArgs) -> Result<(), Failure> {
     }
     let summary = Summary::of(&found, args, took);
     output::print(globals.json, &summary, |out| {
-        let Summary { queries, k, threads, qps, p50_us, p99_us } = summary;
+        let Summary { queries, k, threads, qps, p50_us, p99_us, .. } = summary;
         let threads = output::count(threads.into(), "thread");
         writeln!(
             out,
@@ -113,8 +120,8 @@ fn out_format(path: &Path) -> Result<Format, Failure> {
 }
 
 fn read_requests(args: &QueryArgs, dimension: usize) -> Result<Vec<SearchRequest>, Failure> {
-    // There is no index yet that could do with less than everything: both ask for what is done anyway.
-    let _ = (args.ef, args.exact);
+    // There is no index yet that effort could be asked of.
+    let _ = args.ef;
     let mut vectors = formats::open_vectors(&args.file)?;
     if vectors.dimension() != dimension {
         let message =
@@ -129,6 +136,8 @@ fn read_requests(args: &QueryArgs, dimension: usize) -> Result<Vec<SearchRequest
         }
         requests.extend(block.chunks_exact(dimension).map(|vector| SearchRequest {
             with_metadata: false,
+            exact: args.exact,
+            rerank: args.rerank.map(|rows| rows as usize),
             ..SearchRequest::new(vector, args.k as usize)
         }));
     }
@@ -173,8 +182,9 @@ fn run_some(
         let start = clock.monotonic();
         let results = store.search(request).map_err(|error| error.context(format_args!("query {query}")))?;
         let took = clock.monotonic() - start;
+        let exact = results.exact;
         let matches = results.matches.into_iter().map(|found| (found.node_id, found.score)).collect();
-        found.push(Found { query, matches, took });
+        found.push(Found { query, matches, exact, took });
     }
 }
 
@@ -189,7 +199,9 @@ impl Summary {
         };
         let qps = found.len() as f64 / took.as_secs_f64().max(1e-9);
         let (p50_us, p99_us) = (percentile(50), percentile(99));
-        Self { queries: found.len(), k: args.k, threads: args.threads.get(), qps, p50_us, p99_us }
+        let (queries, k, threads) = (found.len(), args.k, args.threads.get());
+        let exact = found.iter().all(|found| found.exact);
+        Self { queries, k, threads, qps, p50_us, p99_us, exact }
     }
 }
 

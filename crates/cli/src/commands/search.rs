@@ -47,6 +47,9 @@ pub(crate) struct SearchArgs {
     /// Only in this folder or file, or below paths that begin like this; from here, or from the indexed folder
     #[arg(long, value_name = "PREFIX")]
     path: Option<String>,
+    /// Compare with every vector, also where the store has codes of them
+    #[arg(long)]
+    exact: bool,
     /// Leave the lines out
     #[arg(long)]
     no_snippet: bool,
@@ -84,7 +87,8 @@ pub(crate) fn run(globals: &Globals, args: &SearchArgs) -> Result<(), Failure> {
     let here = location::working_folder()?;
     let store = Workspace::of(globals, &here)?.open_reading()?;
     let place = root_of(&store)?.map(|root| Place::new(&root, &here)).transpose()?;
-    let options = SearchOptions { limit: args.limit as usize, filter: args.filter(place.as_ref())? };
+    let filter = args.filter(place.as_ref())?;
+    let options = SearchOptions { limit: args.limit as usize, filter, exact: args.exact };
     let (terms, embedder) = match &args.like {
         Some(_) => (Vec::new(), None),
         None => match workspace::embedder_of(&store) {

@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use codegraph_vector::{EmbedderId, StorageHeader, StoreStatistics};
+use codegraph_vector::{CompressionStatistics, EmbedderId, StorageHeader, StoreStatistics};
 use codegraph_vector_indexer::{printable, root_of};
 use serde::Serialize;
 
 use crate::args::Globals;
 use crate::failure::Failure;
+use crate::measured::Measured;
 use crate::{location, output};
 
 /// Print numbers about the store
@@ -45,17 +46,78 @@ struct Shown {
     root: Option<String>,
 }
 
-/// Vectors are kept as given and every one of them is compared with a query: that there are no codes
-/// (`ratio`) and that no near one is missed (`recall_at_10`) holds by construction.
+/// Without codes, that there are none (`ratio`) and that no near vector is missed (`recall_at_10`) holds by
+/// construction.
 #[derive(Serialize)]
 struct Compression {
     #[serde(rename = "type")]
     kind: &'static str,
-    /// Bytes of the raw vectors for each byte of their codes.
+    /// Bytes of a vector for each byte of its code.
     ratio: f64,
     /// Bytes of the raw live vectors for each byte of the whole store; `null` without any.
     ratio_disk: Option<f64>,
-    recall_at_10: f64,
+    /// What a search finds of the true 10 nearest, as measured when the codec was trained.
+    recall_at_10: Option<f32>,
+    #[serde(flatten)]
+    by: Option<Codes>,
+}
+
+/// What there is to say of codes.
+#[derive(Serialize)]
+struct Codes {
+    /// The codec and its parameters.
+    codec: String,
+    keep: &'static str,
+    /// `false` while there are too few rows to train it on; they stay as they are until then.
+    trained: bool,
+    /// How much of the training at work is done, from 0 to 1.
+    progress: Option<f32>,
+    bytes_per_vector: usize,
+    encoded_rows: u64,
+    raw_rows: u64,
+    /// Segments that wait to be written anew.
+    waiting_segments: u64,
+    measured: Option<Measured>,
+}
+
+impl Compression {
+    fn of(stats: Option<&CompressionStatistics>, ratio_disk: Option<f64>) -> Self {
+        let Some(stats) = stats else {
+            return Self { kind: "none", ratio: 1.0, ratio_disk, recall_at_10: Some(1.0), by: None };
+        };
+        let by = Codes {
+            codec: stats.spec.clone(),
+            keep: stats.keep.name(),
+            trained: stats.trained,
+            progress: stats.progress,
+            bytes_per_vector: stats.bytes_per_vector,
+            encoded_rows: stats.encoded_rows,
+            raw_rows: stats.raw_rows,
+            waiting_segments: stats.waiting_segments,
+            measured: stats.report.as_ref().map(|report| Measured::of(report, stats.keep)),
+        };
+        let recall_at_10 = if stats.trained { stats.recall_at_10 } else { Some(1.0) };
+        Self { kind: stats.kind, ratio: stats.ratio, ratio_disk, recall_at_10, by: Some(by) }
+    }
+
+    fn write(&self, line: &mut dyn FnMut(&str, String) -> io::Result<()>) -> io::Result<()> {
+        let Some(codes) = &self.by else { return line("compression", "none".to_owned()) };
+        line("compression", format!("{}, keep {}", codes.codec, codes.keep))?;
+        match (codes.trained, codes.progress) {
+            (true, _) => {
+                let ratio = format!("{:.1} times smaller", self.ratio);
+                line("  code", format!("{} bytes a vector, {ratio}", codes.bytes_per_vector))?;
+            }
+            (false, Some(share)) => line("  training", format!("{:.0} % done", share * 100.0))?,
+            (false, None) => line("  training", "once there are rows enough".to_owned())?,
+        }
+        let waiting = output::count(codes.waiting_segments, "segment");
+        let rows = output::count(codes.encoded_rows, "row");
+        line("  encoded", format!("{rows}; {} raw; {waiting} to be written anew", codes.raw_rows))?;
+        let Some(measured) = &codes.measured else { return Ok(()) };
+        line("  recall@10", measured.recall())?;
+        line("  measured on", measured.sample())
+    }
 }
 
 #[derive(Serialize)]
@@ -93,7 +155,7 @@ impl Shown {
             wal_files: stats.wal_files,
             replay_bytes: stats.replay_bytes,
             replayed_commits: stats.recovery.replayed_commits,
-            compression: Compression { kind: "none", ratio: 1.0, ratio_disk, recall_at_10: 1.0 },
+            compression: Compression::of(stats.compression.as_ref(), ratio_disk),
             store_id: header.store_id.to_string(),
             format_version: header.format_version,
             generation: header.generation,
@@ -121,7 +183,7 @@ impl Shown {
         let (memory, replay) = (output::bytes(self.memtable_bytes), output::bytes(self.replay_bytes));
         line("not yet flushed", format!("{}, {memory}", output::count(self.memtable_rows, "row")))?;
         line("log to replay", format!("{replay} ({})", output::count(self.wal_files, "file")))?;
-        line("compression", self.compression.kind.to_owned())?;
+        self.compression.write(&mut line)?;
         line("store id", self.store_id.clone())?;
         line("content hash", self.content_hash.clone())
     }

@@ -125,9 +125,12 @@ impl<'de> Deserialize<'de> for ObjectWithVector {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut vector, mut others) = (None, Map::new());
+                let mut exact: Option<bool> = None;
                 while let Some(key) = map.next_key::<String>()? {
                     let is_new = match key.as_str() {
                         "vector" => vector.replace(map.next_value()?).is_none(),
+                        // It tells of the store that the vector comes from; here it is as given.
+                        "exact" => exact.replace(map.next_value()?).is_none(),
                         _ => others.insert(key, map.next_value()?).is_none(),
                     };
                     if !is_new {
@@ -143,20 +146,26 @@ impl<'de> Deserialize<'de> for ObjectWithVector {
     }
 }
 
-/// A node as a line: id, metadata, vector.
+/// A node as a line: id, metadata, whether the vector is what was given unless it is, vector.
 #[derive(Debug)]
-pub(crate) struct NodeLine<'a>(pub(crate) &'a CodeNode);
+pub(crate) struct NodeLine<'a> {
+    pub(crate) node: &'a CodeNode,
+    pub(crate) exact: bool,
+}
 
 impl Serialize for NodeLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("node_id", &node_id_to_json(self.0.id))?;
-        if let Value::Object(fields) = self.0.metadata().to_json() {
+        map.serialize_entry("node_id", &node_id_to_json(self.node.id))?;
+        if let Value::Object(fields) = self.node.metadata().to_json() {
             for (name, value) in &fields {
                 map.serialize_entry(name, value)?;
             }
         }
-        map.serialize_entry("vector", &self.0.embedding)?;
+        if !self.exact {
+            map.serialize_entry("exact", &false)?;
+        }
+        map.serialize_entry("vector", &self.node.embedding)?;
         map.end()
     }
 }

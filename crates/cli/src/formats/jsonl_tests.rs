@@ -21,10 +21,18 @@ fn a_node_comes_back() {
         .with_path("src/a.rs")
         .with_lines(3, 9)
         .with_attribute("pi", 0.1);
-    let text = serde_json::to_string(&NodeLine(&node)).unwrap();
+    let text = serde_json::to_string(&NodeLine { node: &node, exact: true }).unwrap();
     let ParsedNode { id, vector, metadata } = parse(&text).unwrap();
     assert_eq!(CodeNode::from_parts(id.unwrap(), vector.clone(), metadata), node);
     assert!(vector[1].is_sign_negative());
+}
+
+#[test]
+fn a_line_says_if_its_vector_is_not_what_was_given() {
+    let node = CodeNode::new(7, vec![0.5]).with_name("f");
+    let text = serde_json::to_string(&NodeLine { node: &node, exact: false }).unwrap();
+    assert_eq!(text, r#"{"node_id":7,"name":"f","exact":false,"vector":[0.5]}"#);
+    assert_eq!(parse(&text).unwrap().metadata, node.metadata());
 }
 
 #[test]
@@ -51,6 +59,8 @@ fn what_cannot_be_read_says_why() {
         ("{\"vector\":[1],\"colour\":\"red\"}", "line 1: unknown key \"colour\""),
         ("{\"vector\":[1],\"node_id\":-1}", "line 1: -1 is no node id"),
         ("{\"vector\":[1]", "EOF"),
+        ("{\"vector\":[1],\"exact\":false,\"exact\":false}", "twice"),
+        ("{\"vector\":[1],\"exact\":1}", "expected a boolean"),
     ] {
         let refusal = refusal(text);
         assert!(refusal.contains(why), "{refusal}");
@@ -64,7 +74,7 @@ proptest! {
     fn every_float_comes_back_bit_for_bit(bits in prop::collection::vec(any::<u32>(), 1..20), id: u128) {
         let vector: Vec<f32> = bits.iter().map(|bits| f32::from_bits(*bits)).filter(|x| x.is_finite()).collect();
         let node = CodeNode::new(id, vector.clone());
-        let parsed = parse(&serde_json::to_string(&NodeLine(&node)).unwrap()).unwrap();
+        let parsed = parse(&serde_json::to_string(&NodeLine { node: &node, exact: true }).unwrap()).unwrap();
         let bits = |vector: &[f32]| vector.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!(bits(&parsed.vector), bits(&vector));
         prop_assert_eq!(parsed.id, Some(id));

@@ -147,7 +147,7 @@ impl Question {
                 filters.push(Filter::path_prefix(prefix + slash));
             }
         }
-        Ok(SearchOptions { limit: self.limit, filter: Filter::all(filters) })
+        Ok(SearchOptions { limit: self.limit, filter: Filter::all(filters), exact: false })
     }
 
     /// Whether it asks for less than everything.
@@ -158,7 +158,8 @@ impl Question {
 
 impl SimilarCode {
     pub(crate) fn check(self) -> Result<(Target, SearchOptions), Refusal> {
-        let options = SearchOptions { limit: check_limit(self.limit)?, filter: Filter::everything() };
+        let options =
+            SearchOptions { limit: check_limit(self.limit)?, filter: Filter::everything(), exact: false };
         Ok((check_target(self.node_id, self.path, self.line)?, options))
     }
 }

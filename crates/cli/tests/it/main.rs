@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // Tests look at what the binary did from outside.
 
 mod beside;
+mod compress;
 mod cycle;
 mod endpoint;
 mod index;

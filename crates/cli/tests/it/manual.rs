@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::sample::{Folder, run, run_with_input};
 
 /// In the order of the help.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "index",
     "search",
     "mcp",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 14] = [
     "verify",
     "flush",
     "merge",
+    "compress",
     "completions",
     "man",
 ];
@@ -32,7 +33,7 @@ fn help_begins_with_what_a_newcomer_needs() {
     for text in ["Start here:", "cgv index .", "cgv search \"", "cgv mcp"] {
         assert!(help.contains(text), "{help}");
     }
-    for command in ["index", "search"] {
+    for command in ["index", "search", "compress"] {
         let help = folder.here(&[command, "--help"]).out;
         assert!(help.contains("Examples:\n") && help.contains(&format!("  cgv {command} ")), "{help}");
     }
@@ -49,6 +50,9 @@ fn the_manual_has_every_command() {
     );
     for command in COMMANDS {
         assert!(page.contains(&format!(".SS \"cgv {command}\"\n")), "{command}");
+    }
+    for method in ["scalar", "product", "binary", "transform", "auto", "none"] {
+        assert!(page.contains(&format!(".SS \"cgv compress {method}\"\n")), "{method}");
     }
     let examples = page.split(".nf\n").skip(1).map(|part| part.split(".fi\n").next().unwrap());
     let examples: Vec<&str> = examples.flat_map(str::lines).collect();

@@ -133,7 +133,7 @@ impl Core {
         let few = trainer.rows() < self.min_training_rows();
         let trained = match known {
             Some(known) if few => known,
-            Some(known) if known.report.rows >= trainer.rows() / OUTGROWN => {
+            Some(known) if known.report.rows >= trainer.measured_rows() / OUTGROWN => {
                 let report = self.finished(trainer.measure(&*known.codec)?)?;
                 TrainedCodec::new(known.codec.clone(), report)
             }

@@ -323,3 +323,34 @@ fn a_damaged_codebook_takes_only_what_there_is_but_codes_of() {
         assert_eq!(kept, 3000);
     }
 }
+
+#[test]
+fn a_search_goes_by_vectors_where_codes_are_damaged() {
+    for keep in [Keep::Full, Keep::F16, Keep::None] {
+        let (sim, mut rng) = (SimVfs::new(1), Rng::new(5));
+        let all = nodes(&mut rng, 0..2000);
+        let codes = {
+            let core = open(&sim);
+            compress(&core, FOUR, keep, &all);
+            put(&core, &all);
+            core.flush().unwrap();
+            let version = core.version.load();
+            let segment = &version.segments[0];
+            assert!(segment.is_coded(), "{keep}");
+            let section = segment.file().section(codegraph_vector_storage::SectionKind(8)).unwrap();
+            (core.layout.segment_path(segment.info.id), section.file_offset() + section.len() as u64 / 2)
+        };
+        sim.flip_bit(&codes.0, codes.1, 3);
+        let core = open(&sim);
+        let search = |exact: bool| {
+            let request = SearchRequest::new(all[7].embedding.to_vec(), 10).with_exact(exact);
+            Snapshot::open(&core).unwrap().search(&request)
+        };
+        if keep == Keep::None {
+            assert_eq!(search(false).unwrap_err().kind(), ErrorKind::Corrupt);
+        } else {
+            assert_eq!(search(false).unwrap(), search(true).unwrap(), "{keep}");
+        }
+        assert!(!core.verify().unwrap().bad_blocks.is_empty(), "{keep}");
+    }
+}

@@ -15,6 +15,9 @@ use crate::rows::row_order;
 use crate::segment::{BuildRow, Plan, RowSource, Segment, build};
 use crate::version::{Cut, Frozen, Version};
 
+/// A log file of fewer bytes is gone on with after a flush: another one would save little.
+const MIN_TRIMMED_BYTES: u64 = 1 << 20;
+
 /// Live rows of a memtable, by chunk and place.
 struct MemSource {
     chunks: Vec<Arc<Chunk>>,
@@ -87,11 +90,13 @@ impl MemSource {
 }
 
 impl Core {
-    /// Flushes everything committed so far. Returns once it is in segments.
+    /// Flushes everything committed so far. Returns once it is in segments. A log file that only held that is left
+    /// behind; it goes when the manifest before this one does.
     pub(crate) fn flush(&self) -> Result<()> {
         self.drain()?;
         self.freeze()?;
         while self.flush_oldest()? {}
+        self.writer()?.log.rotate(MIN_TRIMMED_BYTES)?;
         self.clear_away()
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Draw {
     version: Arc<Version>,
+    /// Rows that there were to draw from.
+    pub(super) rows: u64,
     pub(super) trained: Vec<Place>,
     pub(super) held_out: Vec<Place>,
     pub(super) searched: Vec<Place>,
@@ -56,6 +58,7 @@ impl Draw {
         let mut search = Choice { left: rest, wanted: rest.min(SEARCHED), seed: seed ^ 2 };
         let mut draw = Self {
             version: version.clone(),
+            rows,
             trained: Vec::new(),
             held_out: Vec::new(),
             searched: Vec::new(),

@@ -1,28 +1,33 @@
-//! Exact search at a SeqNo: memtables and segments are scanned, the best rows are checked, and
-//! their metadata is fetched.
+//! Search at a SeqNo: memtables and segments are scanned, the best rows are checked, and their metadata is fetched.
+//!
+//! What always holds: a row whose vector is kept has the score of that vector, whichever way it was found; a row that
+//! has nothing but a code has the score that its code is estimated at, or in an exact search that of what it decodes
+//! to; ties go by id; a search of many requests finds for each what it finds alone.
+//!
+//! Rows without codes are scored by their vectors ([`exact`]). Where there are codes, the nearest by those are
+//! candidates ([`coded`]), of all segments together, and are ranked anew by their vectors.
 
-use std::sync::Arc;
+mod coded;
+mod exact;
+
 use std::sync::atomic::Ordering;
 
-use codegraph_vector_ann::{ExactScan, Hit, Metric, RowBlock, Rows, TopK};
+use codegraph_vector_ann::codec::CodecReport;
+use codegraph_vector_ann::{ExactScan, Hit, Metric, TopK};
 use codegraph_vector_base::{Error, NodeId, Result, RowOrdinal, SeqNo};
 
 use super::core::Core;
 use super::rows::check_memory;
 use super::write::check_vector;
 use crate::filter::Filter;
-use crate::memtable::Chunk;
+use crate::memtable::MemRow;
 use crate::node::NodeMetadata;
-use crate::rows::Candidates;
-use crate::segment::Segment;
 use crate::version::Version;
+use coded::CodedSearches;
+use exact::{SegmentPass, scan_chunk};
 
 /// Most results of one search.
 pub const MAX_LIMIT: usize = 10_000;
-/// Rows scored in one go: their vectors fit the L2 cache's surroundings, and a lock is never held.
-const SCAN_ROWS: u32 = 1024;
-/// Candidates are scored one by one, rather than by scanning all rows, if they are fewer than one in this many.
-const LISTED_SHARE: u64 = 4;
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -37,12 +42,25 @@ pub struct SearchRequest {
     pub with_metadata: bool,
     /// Whether matches carry their vector.
     pub with_vector: bool,
+    /// Whether every vector is looked at, codes or not; of rows that have nothing but a code, what it decodes to.
+    pub exact: bool,
+    /// Where rows have codes: how many of the nearest by codes are ranked anew by their vectors, at least
+    /// [`limit`](Self::limit); 100 unless said, or the limit if that is more.
+    pub rerank: Option<usize>,
 }
 
 impl SearchRequest {
     /// The `limit` nodes nearest to `vector`, with metadata.
     pub fn new(vector: impl Into<Vec<f32>>, limit: usize) -> Self {
-        Self { vector: vector.into(), limit, filter: None, with_metadata: true, with_vector: false }
+        Self {
+            vector: vector.into(),
+            limit,
+            filter: None,
+            with_metadata: true,
+            with_vector: false,
+            exact: false,
+            rerank: None,
+        }
     }
 
     /// The same among nodes that match `filter`.
@@ -50,6 +68,25 @@ impl SearchRequest {
     pub fn with_filter(mut self, filter: Filter) -> Self {
         self.filter = Some(filter);
         self
+    }
+
+    /// The same, looking at every vector or not; see [`SearchRequest::exact`].
+    #[must_use]
+    pub fn with_exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
+        self
+    }
+
+    /// The same with so many candidates; see [`SearchRequest::rerank`].
+    #[must_use]
+    pub fn with_rerank(mut self, rows: usize) -> Self {
+        self.rerank = Some(rows);
+        self
+    }
+
+    /// Rows by codes that are ranked anew.
+    fn candidates(&self) -> usize {
+        self.rerank.unwrap_or(CodecReport::RERANK).max(self.limit)
     }
 }
 
@@ -64,8 +101,11 @@ pub struct Match {
     pub seqno: SeqNo,
     /// Its metadata, if asked for.
     pub metadata: Option<NodeMetadata>,
-    /// Its vector as given, if asked for.
+    /// Its vector, if asked for.
     pub vector: Option<Vec<f32>>,
+    /// Whether score and vector are those of the vector as it was given. Else they come from half floats, or from
+    /// nothing but a code.
+    pub exact: bool,
 }
 
 /// What a search found.
@@ -77,6 +117,9 @@ pub struct SearchResults {
     pub score_kind: Metric,
     /// The state that was searched.
     pub seqno: SeqNo,
+    /// Whether these are the nearest for sure: every row that might be among them was scored by its vector as it was
+    /// given.
+    pub exact: bool,
 }
 
 /// A row that may be among the results. Ordered by id first, so that ties go by id.
@@ -94,6 +137,15 @@ enum Source {
     Segment(u32, RowOrdinal),
 }
 
+/// A request at work.
+struct Search<'r> {
+    request: &'r SearchRequest,
+    scan: ExactScan,
+    top: TopK<Place>,
+    /// See [`SearchResults::exact`].
+    exact: bool,
+}
+
 impl Core {
     /// The nearest rows that a reader at `seqno` sees.
     pub(crate) fn search(
@@ -102,7 +154,32 @@ impl Core {
         seqno: SeqNo,
         request: &SearchRequest,
     ) -> Result<SearchResults> {
+        let mut all = self.search_many(version, seqno, std::slice::from_ref(request))?;
+        Ok(all.swap_remove(0))
+    }
+
+    /// The same for each of several requests.
+    pub(crate) fn search_many(
+        &self,
+        version: &Version,
+        seqno: SeqNo,
+        requests: &[SearchRequest],
+    ) -> Result<Vec<SearchResults>> {
         self.check_open()?;
+        let begun = requests.iter().map(|request| self.begin(request));
+        let mut searches = begun.collect::<Result<Vec<Search<'_>>>>()?;
+        self.counters.searches.fetch_add(requests.len() as u64, Ordering::Relaxed);
+        for Search { request, scan, top, .. } in &mut searches {
+            let filter = request.filter.as_ref();
+            for table in version.memtables() {
+                table.each_chunk(|chunk| scan_chunk(scan, chunk, seqno, filter, top));
+            }
+        }
+        self.scan_segments(version, seqno, &mut searches)?;
+        searches.into_iter().map(|search| self.finish(version, seqno, search)).collect()
+    }
+
+    fn begin<'r>(&self, request: &'r SearchRequest) -> Result<Search<'r>> {
         check_vector(&request.vector, self.dimension, self.metric)
             .map_err(|error| error.context("the query vector"))?;
         if request.limit == 0 || request.limit > MAX_LIMIT {
@@ -110,22 +187,29 @@ impl Core {
             return Err(Error::invalid(message));
         }
         request.filter.as_ref().map_or(Ok(()), Filter::check)?;
-        self.counters.searches.fetch_add(1, Ordering::Relaxed);
+        self.queries.push(&request.vector);
         let scan = ExactScan::new(self.metric, &request.vector);
-        let mut top = TopK::new(request.limit);
-        for table in version.memtables() {
-            table.each_chunk(|chunk| scan_chunk(&scan, chunk, seqno, request.filter.as_ref(), &mut top));
-        }
-        for (at, segment) in version.segments.iter().enumerate() {
-            let pass = SegmentPass { core: self, scan: &scan, segment, at: at as u32, seqno };
-            match &request.filter {
-                None => pass.scan_all(&mut top)?,
-                Some(filter) => pass.scan_filtered(filter, &mut top)?,
+        Ok(Search { request, scan, top: TopK::new(request.limit), exact: true })
+    }
+
+    fn scan_segments(&self, version: &Version, seqno: SeqNo, searches: &mut [Search<'_>]) -> Result<()> {
+        let groups = coded::groups(version)?;
+        for (at, (segment, groups)) in version.segments.iter().zip(&groups).enumerate() {
+            let pass = SegmentPass { core: self, segment, at: at as u32, seqno };
+            for search in searches.iter_mut().filter(|search| search.request.exact || groups.is_empty()) {
+                pass.scan(search)?;
             }
         }
-        let hits = top.into_sorted();
-        let matches = hits.into_iter().map(|hit| self.resolve(version, seqno, request, hit));
-        Ok(SearchResults { matches: matches.collect::<Result<_>>()?, score_kind: self.metric, seqno })
+        let mut coded = CodedSearches::new(searches, &groups);
+        coded.scan(self, version, seqno)?;
+        coded.rank_anew(version)
+    }
+
+    fn finish(&self, version: &Version, seqno: SeqNo, search: Search<'_>) -> Result<SearchResults> {
+        let Search { request, top, exact, .. } = search;
+        let hits = top.into_sorted().into_iter();
+        let matches = hits.map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
+        Ok(SearchResults { matches, score_kind: self.metric, seqno, exact })
     }
 
     /// A hit with what was asked for; its vector is held against its checksum first.
@@ -137,7 +221,7 @@ impl Core {
         hit: Hit<Place>,
     ) -> Result<Match> {
         let Place { id, source } = hit.key;
-        let (row_seqno, vector, metadata) = match source {
+        let (row_seqno, vector, metadata, exact) = match source {
             Source::Segment(at, ordinal) => {
                 let segment = &version.segments[at as usize];
                 let vector = segment.vector(ordinal)?;
@@ -146,106 +230,19 @@ impl Core {
                     request.with_metadata.then(|| segment.encoded_metadata(ordinal, &self.caches()));
                 let metadata =
                     encoded.transpose()?.map(|encoded| NodeMetadata::decode(&encoded)).transpose()?;
-                (segment.columns(ordinal)?.seqno, vector, metadata)
+                (segment.columns(ordinal)?.seqno, vector, metadata, segment.is_exact())
             }
             Source::Memory => {
-                let read = |row: &crate::memtable::MemRow, vector: &[f32], _| {
+                let read = |row: &MemRow, vector: &[f32], _| {
                     check_memory(row, vector)?;
                     let vector = request.with_vector.then(|| vector.to_vec());
-                    Ok((row.seqno, vector, request.with_metadata.then(|| (*row.metadata).clone())))
+                    let metadata = request.with_metadata.then(|| (*row.metadata).clone());
+                    Ok((row.seqno, vector, metadata, true))
                 };
                 let found = version.memtables().find_map(|table| table.get(id, seqno, read));
                 found.unwrap_or_else(|| Err(Error::invalid(format!("node {id} left its memtable"))))?
             }
         };
-        Ok(Match { node_id: id, score: hit.score, seqno: row_seqno, metadata, vector })
-    }
-}
-
-fn scan_chunk(scan: &ExactScan, chunk: &Chunk, seqno: SeqNo, filter: Option<&Filter>, top: &mut TopK<Place>) {
-    if chunk.rows.is_empty() {
-        return;
-    }
-    let block = RowBlock { rows: &chunk.vectors, norms: &chunk.norms };
-    let admit = |at: u32| {
-        let row = &chunk.rows[at as usize];
-        let admitted =
-            row.visible_at(seqno) && filter.is_none_or(|filter| filter.matches(row.id, &row.metadata));
-        admitted.then_some(Place { id: row.id, source: Source::Memory })
-    };
-    scan.scan_block(block, Rows::All, admit, top);
-}
-
-/// The scan of one segment.
-struct SegmentPass<'a> {
-    core: &'a Core,
-    scan: &'a ExactScan,
-    segment: &'a Arc<Segment>,
-    at: u32,
-    seqno: SeqNo,
-}
-
-impl SegmentPass<'_> {
-    fn scan_all(&self, top: &mut TopK<Place>) -> Result<()> {
-        let all_visible = self.segment.all_visible_at(self.seqno);
-        let see = |ordinal| Ok(all_visible || self.segment.visible_at(ordinal, self.seqno)?);
-        self.blocks(top, |_| None, see)
-    }
-
-    fn scan_filtered(&self, filter: &Filter, top: &mut TopK<Place>) -> Result<()> {
-        let candidates = self.segment.candidates(filter)?;
-        if candidates.bitmap.is_empty() {
-            return Ok(());
-        }
-        let few = candidates.bitmap.len() < u64::from(self.segment.rows()) / LISTED_SHARE;
-        let listed = |start: u32| {
-            let rows = candidates.bitmap.range(start..start.saturating_add(SCAN_ROWS));
-            few.then(|| rows.map(|ordinal| ordinal - start).collect())
-        };
-        self.blocks(top, listed, |ordinal| self.sees(ordinal, filter, &candidates))
-    }
-
-    fn sees(&self, ordinal: RowOrdinal, filter: &Filter, candidates: &Candidates) -> Result<bool> {
-        Ok(candidates.bitmap.contains(ordinal)
-            && self.segment.visible_at(ordinal, self.seqno)?
-            && self.core.is_match(self.segment, ordinal, filter, candidates)?)
-    }
-
-    /// Scores the rows block by block: those that `listed` gives for a block, all if it gives none.
-    /// `see` is asked only about rows that would be among the best.
-    fn blocks(
-        &self,
-        top: &mut TopK<Place>,
-        listed: impl Fn(u32) -> Option<Vec<u32>>,
-        see: impl Fn(RowOrdinal) -> Result<bool>,
-    ) -> Result<()> {
-        let norms = self.segment.norms()?;
-        let mut failed = None;
-        let mut start = 0;
-        while start < self.segment.rows() {
-            let end = start.saturating_add(SCAN_ROWS).min(self.segment.rows());
-            let list = listed(start);
-            if list.as_ref().is_none_or(|list| !list.is_empty()) {
-                let rows = self.segment.vectors(start..end)?;
-                let block = RowBlock { rows: &rows, norms: &norms[start as usize..end as usize] };
-                let admit = |at: u32| {
-                    self.place(start + at, &see).unwrap_or_else(|error| {
-                        failed.get_or_insert(error);
-                        None
-                    })
-                };
-                self.scan.scan_block(block, list.as_deref().map_or(Rows::All, Rows::Listed), admit, top);
-            }
-            start = end;
-        }
-        failed.map_or(Ok(()), Err)
-    }
-
-    fn place(&self, ordinal: RowOrdinal, see: &impl Fn(RowOrdinal) -> Result<bool>) -> Result<Option<Place>> {
-        if !see(ordinal)? {
-            return Ok(None);
-        }
-        let source = Source::Segment(self.at, ordinal);
-        Ok(Some(Place { id: self.segment.id(ordinal)?, source }))
+        Ok(Match { node_id: id, score: hit.score, seqno: row_seqno, metadata, vector, exact })
     }
 }

@@ -88,17 +88,41 @@ impl Snapshot {
         }))
     }
 
+    /// Whether [`get`](Self::get) gives a node's vector as it was given, bit for bit; of a node that is not there, too.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn is_exact(&self, id: NodeId) -> Result<bool> {
+        self.core.check_open()?;
+        for segment in self.version.segments.iter().filter(|segment| !segment.is_exact()) {
+            if segment.find(id, self.seqno)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn row(&self, id: NodeId) -> Result<Option<Row>> {
         self.core.check_open()?;
         self.core.find_row(&self.version, self.seqno, id)
     }
 
-    /// The nearest nodes, exactly.
+    /// The nearest nodes. Where vectors have codes those are scanned and the nearest ranked anew, unless the request is
+    /// [`exact`](SearchRequest::exact).
     ///
     /// # Errors
     /// `InvalidInput` for a vector, limit or filter that cannot be; `Corrupt` if a block it needs is damaged.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
         self.core.search(&self.version, self.seqno, request)
+    }
+
+    /// For each of several requests what [`search`](Self::search) finds. Those without a filter share the scan of the
+    /// codes, which is faster than one after the other.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search), if any of them fails.
+    pub fn search_many(&self, requests: &[SearchRequest]) -> Result<Vec<SearchResults>> {
+        self.core.search_many(&self.version, self.seqno, requests)
     }
 
     /// Ids of the nodes that match a filter, in order.

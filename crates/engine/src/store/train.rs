@@ -129,8 +129,13 @@ impl<'a> Trainer<'a> {
         Ok(Self { turn, orders, metric: core.metric, draw, sample: None, queries, dimension })
     }
 
-    /// Rows that a codec can be measured on.
+    /// Rows that there are to train and measure a codec on.
     pub(super) fn rows(&self) -> u64 {
+        self.draw.rows
+    }
+
+    /// Rows that a codec is measured on.
+    pub(super) fn measured_rows(&self) -> u64 {
         self.draw.searched.len() as u64
     }
 

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_input_places;
+mod coded_search;
 mod compression;
 mod concurrency;
 mod corruption;

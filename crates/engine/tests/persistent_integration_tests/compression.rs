@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use codegraph_vector::{
-    CompressionStatistics, Durability, Filter, Keep, OpenOptions, PersistentVectorStore, SearchRequest,
-    Settings,
+    CodecSpec, CompressRequest, CompressionStatistics, Durability, Filter, Keep, OpenOptions,
+    PersistentVectorStore, SearchRequest, Settings, Target,
 };
 use codegraph_vector_testkit::{Rng, generators};
 
@@ -93,10 +93,24 @@ fn product_and_scalar_codes_shrink_vectors_and_reads_do_not_notice() {
 }
 
 #[test]
+fn files_shrink() {
+    let place = Place::new();
+    let (store, model) = filled(&place);
+    let request = CompressRequest::new(Target::Codec(CodecSpec::Transform { bytes: 8 })).with_keep(Keep::F16);
+    let report = store.compress(&request.with_min_recall(0.9), &|_| {}).unwrap();
+    assert_eq!(report.bytes_after, store.stats().unwrap().storage_bytes);
+    let saved = report.bytes_before.saturating_sub(report.bytes_after);
+    assert!(saved > ROWS as u64 * DIMENSION as u64, "{report:?}");
+    let stats = compression(&store);
+    assert!(stats.ratio == 16.0 && stats.ratio_disk > 1.3 && stats.ratio_disk < 2.0, "{stats:?}");
+    assert_eq!(store.snapshot().unwrap().count(&Filter::everything()).unwrap(), model.len() as u64);
+}
+
+#[test]
 fn a_restart_goes_on_with_the_codec_and_with_what_waits() {
     let place = Place::new();
     let (store, mut model) = filled(&place);
-    store.enable_scalar_quantization(8, false).unwrap();
+    store.enable_scalar_quantization(4, false).unwrap();
     wait_for(&store, |stats| is_done(stats, "scalar"));
     let before = compression(&store);
     store.close().unwrap();

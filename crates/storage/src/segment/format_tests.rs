@@ -1,8 +1,8 @@
 use codegraph_vector_base::ErrorKind;
 
 use super::*;
-use crate::segment::sample::{ID, STORE, Sample, bytes};
-use crate::segment::{SegmentFile, verify_segment};
+use crate::segment::sample::{ID, STORE, Sample, bytes, folder, layout};
+use crate::segment::{SegmentFile, SegmentWriter, verify_segment};
 
 const LEN: u64 = BLOCK_BYTES as u64 + 10;
 
@@ -105,7 +105,7 @@ fn only_the_very_file_of_the_manifest_is_opened() {
 fn a_newer_format_is_unsupported_not_corrupt() {
     let sample = Sample::of(&[(1, b"x")]);
     let good = sample.sim.read_all(&sample.path).expect("there");
-    for (at, value) in [(8, 2_u8), (16, 1), (23, 0x80)] {
+    for (at, value) in [(8, 2_u8), (16, 2), (23, 0x80)] {
         let mut file = good.clone();
         file[at] = value;
         let crc = crc32c(&file[..124]);
@@ -117,5 +117,19 @@ fn a_newer_format_is_unsupported_not_corrupt() {
         let error =
             verify_segment(&sample.sim, &sample.path, STORE, ID, &sample.file_ref).expect_err("newer");
         assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+}
+
+#[test]
+fn a_known_feature_is_no_reason_to_refuse_and_an_unknown_one_is() {
+    for (required, known) in [(LOSSY_VECTORS, true), (LOSSY_VECTORS | 2, false)] {
+        let sim = folder();
+        let mut writer =
+            SegmentWriter::create_requiring(&sim, &layout(), STORE, ID, required).expect("created");
+        writer.section(SectionKind(1), b"x").expect("written");
+        let file_ref = writer.finish().expect("finished");
+        let path = layout().segment_path(ID);
+        let opened = SegmentFile::open(&sim, &path, STORE, ID, &file_ref);
+        assert_eq!(opened.map_err(|error| error.kind()).err(), (!known).then_some(ErrorKind::Unsupported));
     }
 }

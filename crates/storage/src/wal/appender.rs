@@ -115,6 +115,11 @@ impl Appender {
         self.unless_broken(Self::sync_current)
     }
 
+    /// Goes on in another file if the open one has so many bytes.
+    pub(crate) fn rotate(&mut self, least_bytes: u64) -> Result<(), Failure> {
+        self.unless_broken(|appender| appender.rotate_if_of(least_bytes))
+    }
+
     fn unless_broken(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
         if let Some(error) = &self.broken {
             return Err(Failure::Fatal(error.clone()));
@@ -127,7 +132,7 @@ impl Appender {
     }
 
     fn write(&mut self, group: &[u8]) -> Result<(), Failure> {
-        self.rotate_if_full()?;
+        self.rotate_if_of(self.max_file_bytes)?;
         let written = self.end.0 - self.current.header.first_lsn.0;
         let needed = written + group.len() as u64;
         if needed > self.capacity {
@@ -154,9 +159,9 @@ impl Appender {
         Ok(())
     }
 
-    fn rotate_if_full(&mut self) -> Result<(), Failure> {
+    fn rotate_if_of(&mut self, least_bytes: u64) -> Result<(), Failure> {
         let written = self.end.0 - self.current.header.first_lsn.0;
-        if written < self.max_file_bytes {
+        if written < least_bytes {
             return Ok(());
         }
         self.sync_current()?; // The new file's existence will prove that all before it is durable.

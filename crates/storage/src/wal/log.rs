@@ -381,10 +381,29 @@ impl<S, E> Log<S, E> {
         let mut appender = self.appender.lock();
         let outcome = self.timed_sync(&mut appender).map(|()| appender.synced());
         drop(appender);
-        outcome.map_err(|(Failure::Clean(error) | Failure::Fatal(error))| {
-            self.queue.lock().failed.get_or_insert_with(|| latched(&error));
-            error.as_kind(ErrorKind::OutcomeUnknown)
-        })
+        outcome.map_err(|(Failure::Clean(error) | Failure::Fatal(error))| self.latch(error))
+    }
+
+    /// Goes on in another file if the open one has at least so many bytes, so that it can be removed when nobody needs
+    /// it any more. That there is no room for another file is no failure: the log goes on in this one.
+    ///
+    /// # Errors
+    /// As [`Log::sync`].
+    pub fn rotate(&self, least_bytes: u64) -> Result<()> {
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
+        let outcome = self.appender.lock().rotate(least_bytes);
+        match outcome {
+            Ok(()) | Err(Failure::Clean(_)) => Ok(()),
+            Err(Failure::Fatal(error)) => Err(self.latch(error)),
+        }
+    }
+
+    /// Takes no more writes, and says that of the last nobody knows what became.
+    fn latch(&self, error: Error) -> Error {
+        self.queue.lock().failed.get_or_insert_with(|| latched(&error));
+        error.as_kind(ErrorKind::OutcomeUnknown)
     }
 
     /// From the next group on, a file of this many bytes is followed by another.

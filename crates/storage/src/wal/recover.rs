@@ -36,6 +36,11 @@ pub fn resume(vfs: Arc<dyn Vfs>, folder: &Path, scanned: Scan, how: Continuation
     let clean = how.clean_close == Some(scanned.end) && scanned.cut.is_none();
     let Scan { end, proven, last, .. } = scanned;
     if clean || !how.rewrite_tail {
+        if last.header.first_lsn == end {
+            // Whoever opened the store after it was closed cleanly, and made this file, may have been killed before
+            // its name was durable: what is written into it would go with the name.
+            vfs.sync_dir(folder)?;
+        }
         let mode = OpenMode::ReadWrite;
         let current = WalFile::open(&*vfs, last.path, last.header.seal.store, last.header.first_lsn, mode)?;
         return Appender::resume(vfs, folder.to_owned(), current, end, end, how.max_file_bytes);

@@ -67,10 +67,12 @@ pub(in crate::codec) fn train(
     Ok(Arc::new(codec))
 }
 
-/// At 4 bits a component and more, errors count as they change scores: by the variance of the queries, which vary as
-/// the rows do. With fewer bits that would leave too many components without any, and the weights are evened out.
+/// With bits enough, errors count as they change scores: by the variance of the queries, which vary as the rows do.
+/// With few bits that would leave too many components without any, and the weights are evened out. Measured on
+/// embeddings of code of 384 components: at 1 bit a component 0.15 is best, at 2 bits 0.5, at 4 bits 0.75, at 8
+/// bits 0.9.
 fn exponent(rate: f64) -> f64 {
-    (rate / 4.0).min(1.0)
+    (1.0 - 1.0 / rate).max(0.15)
 }
 
 /// At most so many rows, at equal distances.

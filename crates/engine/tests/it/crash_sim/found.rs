@@ -142,3 +142,37 @@ fn a_recovery_after_a_killed_recovery_survives_a_power_cut() {
         assert_eq!(open(&image, Durability::Sync).expect("opens").get(1).expect("get"), Some(node(1)));
     }
 }
+
+#[test]
+fn a_log_file_named_by_a_killed_recovery_after_a_clean_close_is_made_durable_before_it_is_written() {
+    let sim = disk();
+    let store = open(&sim, Durability::Sync).expect("created");
+    store.put(node(1)).expect("put");
+    store.close().expect("closed");
+    drop(store);
+    // A process writes, and is killed before the write is whole: the next one finds a tail to be cut.
+    let store = open(&sim, Durability::Sync).expect("opens");
+    sim.set_observer(Arc::new(|_: &SimVfs, call: &Call| {
+        let log = call.op == Op::Write && call.path.extension().is_some_and(|end| end == "wal");
+        if log { Action::Fail(Fault::TornWrite(100)) } else { Action::Proceed }
+    }));
+    store.put(node(2)).expect_err("torn");
+    sim.clear_observer();
+    let (killed, again) = (sim.kill(), Arc::new(Mutex::new(None)));
+    let keep = again.clone();
+    killed.set_observer(Arc::new(move |sim: &SimVfs, call: &Call| {
+        let named =
+            sim.paths().iter().filter(|path| path.extension().is_some_and(|end| end == "wal")).count() == 2;
+        if call.op == Op::SyncDir && call.path.ends_with("wal") && named {
+            keep.lock().get_or_insert_with(|| sim.kill());
+        }
+        Action::Proceed
+    }));
+    open(&killed, Durability::Sync).expect("recovers");
+    killed.clear_observer();
+    let again = again.lock().take().expect("a kill between the rename and the sync");
+    let store = open(&again, Durability::Sync).expect("recovers");
+    assert!(store.put(node(3)).expect("put").receipt.durable);
+    let after = again.crash(&mut Rng::new(5), CrashStyle::LoseUnsynced);
+    assert_eq!(open(&after, Durability::Sync).expect("opens").get(3).expect("get"), Some(node(3)));
+}

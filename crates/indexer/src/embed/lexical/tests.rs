@@ -96,6 +96,7 @@ fn a_second_look_prefers_what_is_named_as_asked() {
         seqno: codegraph_vector::SeqNo(1),
         metadata: Some(NodeMetadata { name: Some(name.to_owned()), ..NodeMetadata::default() }),
         vector: None,
+        exact: true,
     };
     let mut matches = [found("write_header", 0.50), found("read_footer", 0.48), found("header", 0.48)];
     matches[2].metadata = None;

@@ -224,6 +224,23 @@ fn a_rotation_whose_folder_sync_fails_is_final() {
 }
 
 #[test]
+fn a_rotation_that_was_asked_for_fails_as_any_other() {
+    let sim = SimVfs::new(1);
+    let numbers = Numbers::create(&sim, ENDLESS);
+    numbers.put(100).expect("acknowledged");
+    fail_once(&sim, Op::Create, Fault::Eio, || ());
+    numbers.log.rotate(1).expect("the log goes on in its file");
+    assert_eq!(files(&sim), [0]);
+    fail_once(&sim, Op::SyncDir, Fault::SyncFails, || ());
+    assert_eq!(kind(numbers.log.rotate(1)), ErrorKind::OutcomeUnknown);
+    assert_eq!(kind(numbers.log.rotate(1)), ErrorKind::ReadOnly);
+    assert_eq!(kind(numbers.put(100)), ErrorKind::ReadOnly);
+    for after in crashes(&sim) {
+        assert_eq!(read(&after).0, [0]);
+    }
+}
+
+#[test]
 fn a_rotation_that_fails_before_the_name_is_there_is_tried_again() {
     for (op, fault) in [(Op::Create, Fault::Eio), (Op::SyncAll, Fault::SyncFails), (Op::Rename, Fault::Eio)] {
         let sim = SimVfs::new(1);

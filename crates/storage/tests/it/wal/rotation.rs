@@ -45,6 +45,39 @@ fn a_power_cut_at_any_call_of_a_rotation_loses_nothing() {
 }
 
 #[test]
+fn a_file_is_left_behind_when_asked_if_it_is_long_enough() {
+    let sim = SimVfs::new(1);
+    let numbers = Numbers::create(&sim, ENDLESS);
+    numbers.log.rotate(1).expect("nothing to do");
+    for _ in 0..3 {
+        numbers.put(100).expect("acknowledged");
+    }
+    let end = numbers.end();
+    numbers.log.rotate(end.0 + 1).expect("too short");
+    assert_eq!(files(&sim), [0]);
+    let crashed = sim.clone();
+    sim.set_observer(Arc::new(move |_: &SimVfs, call: &Call| {
+        if call.op.mutates() {
+            for after in crashes(&crashed) {
+                assert_eq!(read(&after).0, [0, 1, 2], "{call:?}");
+            }
+        }
+        Action::Proceed
+    }));
+    numbers.log.rotate(end.0).expect("another file");
+    sim.clear_observer();
+    numbers.log.rotate(1).expect("there is nothing in it");
+    assert_eq!((files(&sim), numbers.end()), (vec![0, end.0], end));
+    for after in crashes(&sim) {
+        let (again, _) = reopened(&after, unclean(), SyncPolicy::Sync);
+        again.put(20).expect("acknowledged");
+        assert_eq!(read(&after).0, [0, 1, 2, 3]);
+    }
+    numbers.put(100).expect("acknowledged");
+    assert_eq!(read(&sim).0, [0, 1, 2, 3]);
+}
+
+#[test]
 fn an_unsynced_end_is_synced_before_the_next_file_appears() {
     let sim = SimVfs::new(1);
     let numbers = Numbers::new(create(&sim, 400), 0, SyncPolicy::WriteOnly);
