@@ -23,9 +23,9 @@ use super::NibbleTables;
 /// ten best lie 3 above it, one of ten 6, one of a hundred 8, one of a thousand 10.
 const SPREADS: f32 = 9.0;
 
-/// The same for the errors of rounding, which are nobody's neighbours: one in 10^11 is greater, were there many of them
+/// The same for the errors of rounding, which are nobody's neighbours: one in 10^9 is greater, were there many of them
 /// and normal. Where there are few, they are bounded more tightly by their greatest values, and there is no chance in it.
-const ROUNDING_SPREADS: f32 = 7.0;
+const ROUNDING_SPREADS: f32 = 6.0;
 
 /// Columns of a stage, at least; a multiple of those that kernels add up as bytes.
 const LEAST_COLUMNS: usize = 8;
@@ -60,7 +60,7 @@ pub(super) struct Stage {
     pub(super) columns: Range<usize>,
     /// What one more in the sum of bytes stands for, up to this stage; above 0.
     pub(super) unit: f32,
-    /// How many times that unit is half of the last stage's.
+    /// How many times that unit is half of the last stage's; so many that nothing is left, if there was none.
     pub(super) shift: u16,
 }
 
@@ -180,16 +180,17 @@ fn stages(nibbles: &NibbleTables, ranges: &[f32]) -> (Vec<Stage>, usize) {
         tail.push(start..end);
         (start, left) = (end, left - here);
     }
-    let mut parts = head_parts(head);
+    let mut parts = head_parts(head, !tail.is_empty());
     let head_stages = parts.len();
     parts.extend(tail);
     (with_units(&parts, ranges), head_stages)
 }
 
-/// The same for all queries, so that they can look at heads together.
-fn head_parts(head: usize) -> Vec<Range<usize>> {
+/// The same for all queries, so that they can look at heads together. Whether a tail is worth looking at is worth an
+/// exact head.
+fn head_parts(head: usize, with_tail: bool) -> Vec<Range<usize>> {
     let first = head / HEAD_PARTS / 2 * 2;
-    if first == 0 { vec![0..head] } else { vec![0..first, first..head] }
+    if first == 0 || !with_tail { vec![0..head] } else { vec![0..first, first..head] }
 }
 
 /// These columns with the least units in which no sum outgrows what the kernels add in. An entry may be rounded up by a
@@ -215,7 +216,7 @@ fn with_units(parts: &[Range<usize>], ranges: &[f32]) -> Vec<Stage> {
         let Some(last) = stages.last() else {
             let unit = least.max(by_all).max(f32::MIN_POSITIVE);
             rounding += columns.len() as f32 * unit;
-            stages.push(Stage { columns: columns.clone(), unit, shift: 0 });
+            stages.push(Stage { columns: columns.clone(), unit, shift: u16::BITS as u16 });
             continue;
         };
         let (mut unit, mut shift) = (last.unit, 0);

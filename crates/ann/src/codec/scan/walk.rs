@@ -1,7 +1,7 @@
 //! The walk through the blocks: chunk by chunk, in each the heads of all blocks, then the tails of fewer and fewer, then
 //! the rows that are left, the most promising first.
 
-use crate::kernels::look_up::{Look, Shape, row_of};
+use crate::kernels::look_up::{Look, SOME, Shape, row_of};
 
 use super::*;
 
@@ -25,7 +25,7 @@ const LEARNED_BLOCKS: usize = 4;
 const LEAST_BLOCKS: usize = 32;
 
 /// Blocks of which it is asked together what their rows have in common.
-const SPAN_BLOCKS: usize = 4;
+const SPAN_BLOCKS: usize = 16;
 
 /// What all rows of some blocks have in common.
 pub(super) struct Facts {
@@ -132,25 +132,25 @@ fn chunks<K: Ord + Copy>(
     let first = places.saturating_mul(FIRST_ROWS_PER_PLACE).div_ceil(ROWS);
     let mut length = first.clamp(FIRST_BLOCKS, CHUNK_BLOCKS);
     let by_norms = group.iter().any(|ready| ready.scan.metric != Metric::Cosine);
-    let mut found = [Found::default(), Found::default()];
+    let mut found: [Found; SOME] = Default::default();
     let (mut some, mut candidates) = (Vec::new(), Vec::new());
     let blocks = rows.codes.rows().div_ceil(ROWS);
     let mut block = 0;
     while block < blocks {
         let chunk = Chunk::new(rows, block..blocks.min(block + length), by_norms, &mut listed);
-        for pair in group.chunks(found.len()) {
+        for some_ready in group.chunks(found.len()) {
             for found in &mut found {
                 found.reset(chunk.blocks.len());
             }
-            for stage in 0..pair[0].estimate.head_stages {
+            for stage in 0..some_ready[0].estimate.head_stages {
                 let mut looks = Vec::with_capacity(found.len());
-                for (ready, found) in pair.iter().zip(&mut found) {
+                for (ready, found) in some_ready.iter().zip(&mut found) {
                     let threshold = tops[ready.number].threshold();
                     looks.push(found.look(ready, stage, &chunk.places, &chunk, threshold));
                 }
-                pair[0].look_up(stage, &chunk.places, &chunk, &mut looks);
+                some_ready[0].look_up(stage, &chunk.places, &chunk, &mut looks);
             }
-            for (ready, found) in pair.iter().zip(&mut found) {
+            for (ready, found) in some_ready.iter().zip(&mut found) {
                 let top = &mut tops[ready.number];
                 for stage in ready.estimate.head_stages..ready.estimate.stages.len() {
                     some.clear();
@@ -242,17 +242,17 @@ impl Facts {
 fn range<T: Copy + PartialOrd>(numbers: &[T], above: T, below: T) -> (T, T) {
     const LANES: usize = 16;
     let (mut lows, mut highs) = ([above; LANES], [below; LANES]);
-    let mut take = |at: usize, x: T| {
-        lows[at] = if x < lows[at] { x } else { lows[at] };
-        highs[at] = if x > highs[at] { x } else { highs[at] };
-    };
     let (chunks, rest) = numbers.as_chunks::<LANES>();
     for chunk in chunks {
-        for (at, &x) in chunk.iter().enumerate() {
-            take(at, x);
+        for ((low, high), &x) in lows.iter_mut().zip(&mut highs).zip(chunk) {
+            *low = if x < *low { x } else { *low };
+            *high = if x > *high { x } else { *high };
         }
     }
-    rest.iter().for_each(|&x| take(0, x));
+    for ((low, high), &x) in lows.iter_mut().zip(&mut highs).zip(rest) {
+        *low = if x < *low { x } else { *low };
+        *high = if x > *high { x } else { *high };
+    }
     let low = lows.into_iter().fold(above, |a, b| if b < a { b } else { a });
     (low, highs.into_iter().fold(below, |a, b| if b > a { b } else { a }))
 }
@@ -261,7 +261,6 @@ impl Found {
     fn reset(&mut self, blocks: usize) {
         self.bars.resize(blocks, 0);
         self.masks.resize(blocks, 0);
-        self.sums.clear();
         self.sums.resize(blocks, [0; ROWS]);
     }
 
@@ -318,7 +317,6 @@ impl<'s> Ready<'s> {
                 selected: Vec::new(),
                 places: vec![0],
             };
-            here[0] = [0; ROWS];
             for (stage, sums) in sums.iter_mut().enumerate() {
                 let (tables, shift) = (self.estimate.tables_of(stage), self.estimate.stages[stage].shift);
                 let look = Look { tables, shift, bars: &[0], sums: &mut here, masks: &mut [0] };

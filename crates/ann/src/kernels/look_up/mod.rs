@@ -35,6 +35,9 @@ pub(crate) const GROUP_TABLES: usize = 4;
 /// The most that the tables of a group may come to: what a byte holds.
 pub(crate) const GROUP_MOST: usize = u8::MAX as usize;
 
+/// Queries that are looked up together.
+pub(crate) const SOME: usize = 4;
+
 /// Where row `row` of a block stands among the sums and in the mask: even rows first, then odd ones.
 #[inline]
 pub(crate) fn lane_of(row: usize) -> usize {
@@ -54,7 +57,8 @@ pub(crate) struct Look<'a> {
     /// The greatest entries of the four tables of two columns make at most [`GROUP_MOST`], and those of all tables
     /// at most 65,535; else sums are the remainder of some division, and not the same on every machine.
     pub(crate) tables: &'a [[u8; 16]],
-    /// Below 16. So tables may say more exactly what there is to add than those before them.
+    /// So tables may say more exactly what there is to add than those before them. By 16 or more, what was there is
+    /// forgotten.
     pub(crate) shift: u16,
     /// One a block.
     pub(crate) bars: &'a [u16],
@@ -79,7 +83,7 @@ pub(crate) struct Shape {
 struct Table {
     name: &'static str,
     one: unsafe fn(&Shape, &[u8], &[u32], &mut [Look<'_>; 1]),
-    two: unsafe fn(&Shape, &[u8], &[u32], &mut [Look<'_>; 2]),
+    some: unsafe fn(&Shape, &[u8], &[u32], &mut [Look<'_>; SOME]),
 }
 
 /// The look-up kernels of one instruction set of this machine.
@@ -124,7 +128,7 @@ impl LookUps {
         self.table.name
     }
 
-    /// Looks some blocks up for all queries; two queries at a time share what is made of a column.
+    /// Looks some blocks up for all queries; [`SOME`] at a time share what is made of a column.
     ///
     /// What there is of the other blocks is left as it is.
     ///
@@ -142,14 +146,13 @@ impl LookUps {
         assert!(places.iter().all(|&place| (place as usize) < count), "a block that is not there");
         for look in looks.iter() {
             assert_eq!(look.tables.len(), 2 * columns.len(), "two tables a column");
-            assert!(look.shift < 16, "bits of a sum");
             let lengths = [look.bars.len(), look.sums.len(), look.masks.len()];
             assert_eq!(lengths, [count; 3], "a bar, sums and a mask a block");
         }
-        let (pairs, rest) = looks.as_chunks_mut();
-        for pair in pairs {
+        let (groups, rest) = looks.as_chunks_mut();
+        for group in groups {
             // SAFETY: the lengths were just checked; the table was handed out after detection.
-            unsafe { (self.table.two)(shape, blocks, places, pair) }
+            unsafe { (self.table.some)(shape, blocks, places, group) }
         }
         for look in rest {
             // SAFETY: as above.

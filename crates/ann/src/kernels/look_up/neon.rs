@@ -75,7 +75,9 @@ impl Bytes for Neon {
     #[inline(always)]
     unsafe fn shifted(a: uint8x16_t, bits: u16) -> uint8x16_t {
         // SAFETY: the caller has NEON.
-        unsafe { vreinterpretq_u8_u16(vshlq_u16(vreinterpretq_u16_u8(a), vdupq_n_s16(bits.cast_signed()))) }
+        unsafe {
+            vreinterpretq_u8_u16(vshlq_u16(vreinterpretq_u16_u8(a), vdupq_n_s16(bits.min(16).cast_signed())))
+        }
     }
 
     #[inline(always)]

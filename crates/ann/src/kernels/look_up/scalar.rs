@@ -74,7 +74,7 @@ impl Bytes for Scalar {
 
     #[inline(always)]
     unsafe fn shifted(a: [u8; 16], bits: u16) -> [u8; 16] {
-        wide(a, a, |a, _| a << bits)
+        wide(a, a, |a, _| a.checked_shl(bits.into()).unwrap_or(0))
     }
 
     #[inline(always)]

@@ -20,7 +20,7 @@ fn by_rows(shape: &Shape, blocks: &[u8], tables: &[[u8; 16]]) -> Vec<[u16; ROWS]
 }
 
 fn check(shape: &Shape, blocks: &[u8], queries: &[Vec<[u8; 16]>], bars: &[u16]) {
-    const SHIFTS: [u16; 4] = [0, 1, 6, 15];
+    const SHIFTS: [u16; 6] = [0, 1, 6, 15, 16, 64];
     let count = blocks.len() / shape.block_bytes;
     // Every block, in any order; then every other one, on top of what is there, shifted.
     let all: Vec<u32> = (0..count as u32).rev().collect();
@@ -46,7 +46,9 @@ fn check(shape: &Shape, blocks: &[u8], queries: &[Vec<[u8; 16]>], bars: &[u16]) 
                 let expected = by_rows(shape, blocks, tables);
                 for block in 0..count {
                     let twice = round == 1 && block % 2 == 0;
-                    let add = |sum: u16| if twice { sum.wrapping_add(sum << shift) } else { sum };
+                    let add = |sum: u16| {
+                        if twice { sum.wrapping_add(sum.checked_shl(shift.into()).unwrap_or(0)) } else { sum }
+                    };
                     let expected = expected[block].map(add);
                     assert_eq!(sums[block], expected, "{kernels:?}");
                     for (lane, sum) in expected.into_iter().enumerate() {
@@ -107,8 +109,7 @@ fn nothing_to_look_up_is_a_sum_of_nothing() {
 #[test]
 fn wrong_lengths_are_refused() {
     // Shift, columns, bytes of a block, bytes, place, tables, bars, sums, masks.
-    let cases: [(_, _, _, _, _, _, _, _, _); 10] = [
-        (16, 0..1, ROWS, ROWS, 0, 2, 1, 1, 1),
+    let cases: [(_, _, _, _, _, _, _, _, _); 9] = [
         (0, 0..2, ROWS, ROWS, 0, 4, 1, 1, 1),
         (0, 1..2, ROWS, ROWS, 0, 2, 1, 1, 1),
         (0, 0..0, 0, 0, 0, 0, 0, 0, 0),
@@ -142,7 +143,7 @@ proptest! {
 
     #[test]
     fn random_codes_have_the_same_sums_everywhere(
-        columns in 0_usize..40, more in 0_usize..3, count in 0_usize..6, queries in 1_usize..6, seed in any::<u64>(),
+        columns in 0_usize..40, more in 0_usize..3, count in 0_usize..6, queries in 1_usize..10, seed in any::<u64>(),
     ) {
         let mut state = seed | 1;
         let mut next = || {

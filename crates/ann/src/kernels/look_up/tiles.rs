@@ -40,7 +40,7 @@ pub(super) trait Bytes {
     unsafe fn less_high(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The high byte of each 16 bits, as a number of 16 bits.
     unsafe fn odd(a: Self::Vector) -> Self::Vector;
-    /// Shifted to the left by fewer than 16 bits, as numbers of 16 bits.
+    /// Shifted to the left, as numbers of 16 bits; by 16 or more, there is nothing left.
     unsafe fn shifted(a: Self::Vector, bits: u16) -> Self::Vector;
     /// Which of the numbers of 16 bits are not below `bar`, the first one in the lowest bit.
     unsafe fn not_below(a: Self::Vector, bar: u16) -> u64;
@@ -208,7 +208,7 @@ unsafe fn widen<L: Bytes, const Q: usize>(
 /// Writes the table of an instruction set: the generic loop, compiled with its features.
 macro_rules! table {
     ($bytes:ty, $name:literal $(, $features:literal)?) => {
-        pub(super) static TABLE: super::Table = super::Table { name: $name, one, two };
+        pub(super) static TABLE: super::Table = super::Table { name: $name, one, some };
 
         $(#[target_feature(enable = $features)])?
         unsafe fn one(
@@ -222,14 +222,14 @@ macro_rules! table {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn two(
+        unsafe fn some(
             shape: &super::Shape,
             blocks: &[u8],
             places: &[u32],
-            looks: &mut [super::Look<'_>; 2],
+            looks: &mut [super::Look<'_>; super::SOME],
         ) {
             // SAFETY: the features are enabled here; `LookUps` checked the lengths.
-            unsafe { super::tiles::scan::<$bytes, 2>(shape, blocks, places, looks) }
+            unsafe { super::tiles::scan::<$bytes, { super::SOME }>(shape, blocks, places, looks) }
         }
     };
 }
