@@ -190,7 +190,9 @@ fn stages(nibbles: &NibbleTables, ranges: &[f32]) -> (Vec<Stage>, usize) {
 /// exact head.
 fn head_parts(head: usize, with_tail: bool) -> Vec<Range<usize>> {
     let first = head / HEAD_PARTS / 2 * 2;
-    if first == 0 || !with_tail { vec![0..head] } else { vec![0..first, first..head] }
+    let ends = if first == 0 || !with_tail { vec![head] } else { vec![first, head] };
+    let starts = std::iter::once(0).chain(ends.clone());
+    starts.zip(ends).map(|(start, end)| start..end).collect()
 }
 
 /// These columns with the least units in which no sum outgrows what the kernels add in. An entry may be rounded up by a
