@@ -189,10 +189,8 @@ fn stages(nibbles: &NibbleTables, ranges: &[f32]) -> (Vec<Stage>, usize) {
 /// The same for all queries, so that they can look at heads together. Whether a tail is worth looking at is worth an
 /// exact head.
 fn head_parts(head: usize, with_tail: bool) -> Vec<Range<usize>> {
-    let first = head / HEAD_PARTS / 2 * 2;
-    let ends = if first == 0 || !with_tail { vec![head] } else { vec![first, head] };
-    let starts = std::iter::once(0).chain(ends.clone());
-    starts.zip(ends).map(|(start, end)| start..end).collect()
+    let first = if with_tail { head / HEAD_PARTS / 2 * 2 } else { 0 };
+    [0..first, first..head].into_iter().filter(|columns| !columns.is_empty()).collect()
 }
 
 /// These columns with the least units in which no sum outgrows what the kernels add in. An entry may be rounded up by a
