@@ -23,7 +23,7 @@ pub struct CompressionStatistics {
     pub ratio: f64,
     /// Bytes of the vectors of all rows in segments as given, for each byte that is there in their place: codes,
     /// codebooks, vectors that are kept, their checksums, and the calibration sample.
-    pub ratio_disk: f64,
+    pub ratio_stored: f64,
     /// The recall@10 that counts: reranked where vectors are kept, else by codes alone.
     pub recall_at_10: Option<f32>,
     /// What the codec was found to be worth when it was trained.

@@ -31,7 +31,7 @@ impl Core {
             progress: self.writer.as_ref().and_then(|writer| writer.training.progress()),
             bytes_per_vector,
             ratio: ratio(raw_bytes, bytes_per_vector as f64),
-            ratio_disk: ratio(raw_bytes * (encoded_rows + raw_rows) as f64, stored_bytes as f64),
+            ratio_stored: ratio(raw_bytes * (encoded_rows + raw_rows) as f64, stored_bytes as f64),
             recall_at_10: report.map(|report| policy.keep.recall(&report)),
             report,
             encoded_rows,
