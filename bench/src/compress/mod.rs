@@ -111,12 +111,14 @@ pub(crate) fn run(
         }),
         _ => None,
     };
-    let entries = entries(&data, peers.as_ref(), options)?;
+    let known: Vec<Figures> = match &options.peers_json {
+        Some(path) => peers::read(path)?.into_iter().filter_map(Result::ok).collect(),
+        None => Vec::new(),
+    };
+    let mut entries = entries(&data, peers.as_ref(), options)?;
+    entries.retain(|entry| !matches!(entry, Entry::Peer(name) if known.iter().any(|row| row.name == *name)));
     let mut all = measure(&data, &entries, peers.as_ref(), &effort, options.rounds.unwrap_or(3));
-    if let Some(path) = &options.peers_json {
-        let lines = peers::read(path)?;
-        all.extend(lines.into_iter().filter_map(Result::ok).filter(|row| wanted(&row.name, &options.peers)));
-    }
+    all.extend(known.into_iter().filter(|row| wanted(&row.name, &options.peers)));
     let tables = tables::tables(&all, data.dimension());
     println!("{} × {}, {} queries\n\n{tables}", data.rows(), data.dimension(), data.queries());
     if let Some(path) = &options.json {
