@@ -152,7 +152,7 @@ proptest! {
         bits in 1..=8_u8, dim in 1..12_usize, seed in any::<u64>(), changes in 1..6, keep in 0.0..1.0_f64,
     ) {
         let mut bytes = trained(&CodecSpec::Binary { bits }, dim, &directions(9, dim, seed)).write();
-        let mut noise = Noise(seed);
+        let mut noise = Noise::new(seed);
         for _ in 0..changes {
             let at = noise.bits() as usize % bytes.len();
             bytes[at] = noise.bits() as u8;

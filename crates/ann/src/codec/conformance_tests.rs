@@ -4,19 +4,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::random::Random;
 use super::*;
 
 /// Numbers between -1 and 1 that are the same on every machine.
-pub(super) struct Noise(pub(super) u64);
+pub(super) struct Noise(Random);
 
 impl Noise {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Random(seed))
+    }
+
     pub(super) fn bits(&mut self) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next()
     }
 
     pub(super) fn number(&mut self) -> f32 {
@@ -31,7 +31,7 @@ impl Noise {
 
 /// Directions, of which some components vary more than others and one has a mean.
 pub(super) fn directions(rows: usize, dim: usize, seed: u64) -> Vec<f32> {
-    let mut noise = Noise(seed);
+    let mut noise = Noise::new(seed);
     let mut vectors = Vec::with_capacity(rows * dim);
     for _ in 0..rows {
         let start = vectors.len();
@@ -89,7 +89,7 @@ pub(super) fn check(spec: &CodecSpec, dim: usize, sample: &[f32]) -> Arc<dyn Cod
     let again = read(&written).expect("what was written");
     assert_eq!(again.write(), written);
 
-    let mut noise = Noise(dim as u64);
+    let mut noise = Noise::new(dim as u64);
     let mut vectors = sample[..sample.len().min(30 * dim)].to_vec();
     vectors.extend(directions(10, dim, 99));
     vectors.extend(vec![0.0; dim]);

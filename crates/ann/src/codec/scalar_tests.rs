@@ -180,7 +180,7 @@ proptest! {
         which in 0..SPECS.len(), dim in 1..12_usize, seed in any::<u64>(), changes in 1..6, keep in 0.0..1.0_f64,
     ) {
         let mut bytes = trained(&SPECS[which], dim, &directions(9, dim, seed)).write();
-        let mut noise = Noise(seed);
+        let mut noise = Noise::new(seed);
         for _ in 0..changes {
             let at = noise.bits() as usize % bytes.len();
             bytes[at] = noise.bits() as u8;
