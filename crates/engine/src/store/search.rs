@@ -194,12 +194,17 @@ impl Core {
     }
 
     fn scan_segments(&self, version: &Version, seqno: SeqNo, searches: &mut [Search<'_>]) -> Result<()> {
-        let groups = coded::groups(version)?;
+        let by_codes = searches.iter().any(|search| !search.request.exact);
+        let groups =
+            if by_codes { coded::groups(version)? } else { vec![Vec::new(); version.segments.len()] };
         for (at, (segment, groups)) in version.segments.iter().zip(&groups).enumerate() {
             let pass = SegmentPass { core: self, segment, at: at as u32, seqno };
             for search in searches.iter_mut().filter(|search| search.request.exact || groups.is_empty()) {
                 pass.scan(search)?;
             }
+        }
+        if !by_codes {
+            return Ok(());
         }
         let mut coded = CodedSearches::new(version, searches, &groups);
         coded.scan(self, version, seqno)?;
