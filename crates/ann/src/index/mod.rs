@@ -249,6 +249,27 @@ impl VectorIndex {
 }
 
 impl IndexKind {
+    /// Bytes at the beginning of an index that [`IndexKind::of`] wants to see.
+    pub const HEAD_BYTES: usize = parts::HEAD_BYTES;
+
+    /// The kind of the index that begins with these bytes; `None` if they are the beginning of none.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Option<Self> {
+        Self::from_number(parts::read_kind(head)?)
+    }
+
+    /// What stands for it in the bytes of an index.
+    const fn number(self) -> u32 {
+        match self {
+            Self::Ivf => 1,
+            Self::Hnsw => 2,
+        }
+    }
+
+    fn from_number(number: u32) -> Option<Self> {
+        [Self::Ivf, Self::Hnsw].into_iter().find(|kind| kind.number() == number)
+    }
+
     /// The name in settings and on the command line: `ivf` or `hnsw`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -9,7 +9,7 @@ use crate::codec::CodecError;
 
 const MAGIC: [u8; 4] = *b"CGVX";
 const VERSION: u32 = 1;
-const HEAD_BYTES: usize = 64;
+pub(super) const HEAD_BYTES: usize = 64;
 const ENTRY_BYTES: usize = 16;
 /// Parts begin at multiples of this, so that they can be used where they lie.
 const ALIGNMENT: usize = 64;
@@ -23,6 +23,13 @@ pub(super) struct Head {
     pub(super) metric: u32,
     pub(super) dim: usize,
     pub(super) rows: usize,
+}
+
+/// The kind in a head, if it is one.
+pub(super) fn read_kind(head: &[u8]) -> Option<u32> {
+    let known = head.starts_with(&MAGIC) && head.get(4..8)? == VERSION.to_le_bytes();
+    let kind = head.get(8..12)?.try_into().ok()?;
+    known.then_some(u32::from_le_bytes(kind))
 }
 
 /// Where the parts are.

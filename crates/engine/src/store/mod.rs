@@ -34,7 +34,7 @@ pub use open::RecoveryReport;
 pub(crate) use open::open;
 pub use search::{MAX_LIMIT, Match, SearchRequest, SearchResults};
 pub use snapshot::{Snapshot, VectorMetadata};
-pub use stats::{CacheStatistics, StoreStatistics};
+pub use stats::{CacheStatistics, IndexStatistics, StoreStatistics};
 pub use verify::VerifyReport;
 pub(crate) use write::Locking;
 pub use write::{PendingWrite, Write, WriteOutcome};

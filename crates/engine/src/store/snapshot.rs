@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use codegraph_vector_base::{NodeId, Result, RowChecksum, SeqNo};
+use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo};
 
 use super::core::Handle;
 use super::rows::Row;
 use super::search::{SearchRequest, SearchResults};
 use crate::filter::Filter;
 use crate::memtable::MemRow;
-use crate::node::{CodeNode, NodeMetadata};
+use crate::node::{CodeNode, NodeMetadata, node_id_text};
 use crate::version::Version;
 
 /// What the store keeps of a vector beside the vector.
@@ -107,13 +107,31 @@ impl Snapshot {
         self.core.find_row(&self.version, self.seqno, id)
     }
 
-    /// The nearest nodes. Where vectors have codes those are scanned and the nearest ranked anew, unless the request is
-    /// [`exact`](SearchRequest::exact).
+    /// The nearest nodes. Where there is an index or there are codes, candidates are found by those and ranked anew by
+    /// their vectors, unless the request is [`exact`](SearchRequest::exact).
     ///
     /// # Errors
     /// `InvalidInput` for a vector, limit or filter that cannot be; `Corrupt` if a block it needs is damaged.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
         self.core.search(&self.version, self.seqno, request)
+    }
+
+    /// The nodes most like another one, which is not among them; `request` tells how many, among which, and how to look,
+    /// but for its vector.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such node; as [`search`](Self::search).
+    pub fn search_like(&self, id: NodeId, request: &SearchRequest) -> Result<SearchResults> {
+        let row = self.row(id)?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(id)))
+        })?;
+        let others = !Filter::ids([id]);
+        let filter = match &request.filter {
+            Some(filter) => filter.clone().and(others),
+            None => others,
+        };
+        let request = SearchRequest { vector: row.vector, filter: Some(filter), ..request.clone() };
+        self.search(&request)
     }
 
     /// For each of several requests what [`search`](Self::search) finds. Those without a filter share the scan of the
