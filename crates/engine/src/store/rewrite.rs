@@ -36,7 +36,12 @@ impl Core {
 
     /// Whether a segment is to be written anew.
     pub(super) fn waits(&self, segment: &Segment, settings: &Settings) -> bool {
-        self.is_index_other(segment) || self.is_compression_other(segment, settings)
+        if segment.keep() == Keep::None {
+            return self.is_recoded(segment, settings);
+        }
+        let Some(policy) = &settings.compression else { return segment.is_coded() };
+        let Some(trained) = self.encoding(segment.live_rows() as usize).codec else { return false };
+        segment.keep() > policy.keep || !is_by(segment, |codec| codec.id == trained.id)
     }
 
     /// The index that a segment of so many rows gets, of whose vectors so much is kept.
@@ -48,16 +53,6 @@ impl Core {
     pub(super) fn is_index_other(&self, segment: &Segment) -> bool {
         let wanted = self.index_spec(segment.rows() as usize, segment.keep()).map(|spec| spec.kind);
         segment.index_kind() != wanted
-    }
-
-    /// Whether a segment is not compressed as it would be now.
-    fn is_compression_other(&self, segment: &Segment, settings: &Settings) -> bool {
-        if segment.keep() == Keep::None {
-            return self.is_recoded(segment, settings);
-        }
-        let Some(policy) = &settings.compression else { return segment.is_coded() };
-        let Some(trained) = self.encoding(segment.live_rows() as usize).codec else { return false };
-        segment.keep() > policy.keep || !is_by(segment, |codec| codec.id == trained.id)
     }
 
     /// Whether codes that are all there is of some rows are to be decoded and coded anew.
@@ -156,6 +151,11 @@ impl Core {
             self.counters.rewrites.fetch_add(1, Ordering::Relaxed);
             self.clear_away()?;
         }
+    }
+
+    /// Whether a segment waits for an index.
+    pub(super) fn is_index_due(&self) -> bool {
+        self.version.load().segments.iter().any(|segment| self.is_index_other(segment))
     }
 
     /// Segments that are to be written anew.
