@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use codegraph_vector_ann::codec::CodecSpec;
-use codegraph_vector_ann::index::IndexSpec;
 use codegraph_vector_base::{Error, Result};
 
 use super::core::Core;
@@ -42,17 +41,6 @@ impl Core {
         let Some(policy) = &settings.compression else { return segment.is_coded() };
         let Some(trained) = self.encoding(segment.live_rows() as usize).codec else { return false };
         segment.keep() > policy.keep || !is_by(segment, |codec| codec.id == trained.id)
-    }
-
-    /// The index that a segment of so many rows gets, of whose vectors so much is kept.
-    pub(super) fn index_spec(&self, rows: usize, keep: Keep) -> Option<IndexSpec> {
-        self.settings.load().index.spec(rows, keep, self.switches.min_index_rows)
-    }
-
-    /// Whether a segment has not the index that it would get now.
-    pub(super) fn is_index_other(&self, segment: &Segment) -> bool {
-        let wanted = self.index_spec(segment.rows() as usize, segment.keep()).map(|spec| spec.kind);
-        segment.index_kind() != wanted
     }
 
     /// Whether codes that are all there is of some rows are to be decoded and coded anew.
@@ -134,28 +122,6 @@ impl Core {
             self.configure(|settings| settings.compression_lossy = false)?;
         }
         Ok(())
-    }
-
-    /// Writes segments anew until each has the index that it is to have; returns how many were.
-    pub(crate) fn build_indexes(&self) -> Result<usize> {
-        let mut built = 0;
-        loop {
-            let done = self.merge_if(|version| {
-                let waits = version.segments.iter().find(|segment| self.is_index_other(segment));
-                waits.map(|segment| vec![segment.clone()])
-            })?;
-            if done == 0 {
-                return Ok(built);
-            }
-            built += done;
-            self.counters.rewrites.fetch_add(1, Ordering::Relaxed);
-            self.clear_away()?;
-        }
-    }
-
-    /// Whether a segment waits for an index.
-    pub(super) fn is_index_due(&self) -> bool {
-        self.version.load().segments.iter().any(|segment| self.is_index_other(segment))
     }
 
     /// Segments that are to be written anew.

@@ -2,15 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use codegraph_vector_ann::index::IndexKind;
 use codegraph_vector_base::{Lsn, Result, RowChecksumSum, SeqNo};
 use codegraph_vector_storage::wal::{LogStatistics, wal_files};
 
 use super::core::Core;
+use super::indexing::IndexStatistics;
 use super::maintenance::Background;
 use super::open::RecoveryReport;
 use crate::compression::CompressionStatistics;
-use crate::version::Version;
 
 /// What the caches hold now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,23 +18,6 @@ pub struct CacheStatistics {
     pub block_bytes: u64,
     /// Open files.
     pub open_files: u64,
-}
-
-/// How rows in segments are indexed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexStatistics {
-    /// What the settings ask for, as an [`IndexPolicy`](crate::IndexPolicy)'s text.
-    pub policy: String,
-    /// Rows in segments that have cells.
-    pub ivf_rows: u64,
-    /// Rows in segments that have a graph.
-    pub hnsw_rows: u64,
-    /// Rows in segments without an index: all of them are looked at.
-    pub flat_rows: u64,
-    /// Bytes of all indexes.
-    pub bytes: u64,
-    /// Segments that wait for another index than they have.
-    pub waiting_segments: u64,
 }
 
 /// See the fields.
@@ -157,22 +139,6 @@ impl Core {
             background_error: background_error.map(|error| error.to_string()),
             write_error: log.and_then(|log| log.failure()).map(|error| error.to_string()),
         })
-    }
-
-    fn index_statistics(&self, version: &Version) -> IndexStatistics {
-        let rows_of = |kind| {
-            let of_kind = version.segments.iter().filter(|segment| segment.index_kind() == kind);
-            of_kind.map(|segment| u64::from(segment.rows())).sum()
-        };
-        let waiting = version.segments.iter().filter(|segment| self.is_index_other(segment));
-        IndexStatistics {
-            policy: self.settings().index.to_string(),
-            ivf_rows: rows_of(Some(IndexKind::Ivf)),
-            hnsw_rows: rows_of(Some(IndexKind::Hnsw)),
-            flat_rows: rows_of(None),
-            bytes: version.segments.iter().map(|segment| segment.index_bytes()).sum(),
-            waiting_segments: waiting.count() as u64,
-        }
     }
 
     pub(super) fn storage_bytes(&self) -> Result<u64> {

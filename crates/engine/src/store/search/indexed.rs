@@ -3,6 +3,8 @@
 //! A filter is met in one of two ways, whichever looks at less: its matches are scored one by one by their sketches; or the
 //! index is searched with more effort, the fewer rows match, and admits only those. With few matches all are ranked.
 
+use std::ops::Range;
+
 use codegraph_vector_ann::TopK;
 use codegraph_vector_ann::index::{IndexKind, IndexQuery, Rung};
 use codegraph_vector_base::{Error, Result, SeqNo};
@@ -104,19 +106,45 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
         found: &SegmentIndex<'_>,
         queries: &[IndexQuery],
     ) -> Result<()> {
-        if queries.is_empty() {
-            return Ok(());
+        let rows = pass.segment.rows() as usize;
+        let in_full = |top: &TopK<SegmentRow>| top.k() >= rows;
+        if !self.candidates[..self.together].iter().any(in_full) {
+            return self.walk(pass, found, 0..self.together, queries);
         }
+        for (number, query) in queries.iter().enumerate() {
+            if in_full(&self.candidates[number]) {
+                // All rows would be ranked by their vectors.
+                pass.scan(self.searches[number])?;
+            } else {
+                self.walk(pass, found, number..number + 1, std::slice::from_ref(query))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Searches the index for some searches without a filter.
+    fn walk(
+        &mut self,
+        pass: &SegmentPass<'_>,
+        found: &SegmentIndex<'_>,
+        numbers: Range<usize>,
+        queries: &[IndexQuery],
+    ) -> Result<()> {
+        let (searches, tops) = (&mut self.searches[numbers.clone()], &mut self.candidates[numbers]);
         let rungs = found.index.calibration().rungs();
-        let together = &mut self.searches[..self.together];
-        together.iter_mut().for_each(|search| search.exact = false);
-        let efforts = together.iter().map(|search| search.request.effort_for(rungs, 1.0).ef);
-        let efforts: Vec<usize> = efforts.collect();
+        let efforts: Vec<usize> =
+            searches.iter().map(|search| search.request.effort_for(rungs, 1.0).ef).collect();
+        searches.iter_mut().for_each(|search| search.exact = false);
         let sees = pass.sight();
         let mut failed = None;
         let admit = |_, ordinal| pass.admit_row(ordinal, &sees, &mut failed);
-        let tops = &mut self.candidates[..self.together];
         found.index.search(found.bytes, queries, &efforts, admit, tops);
+        for ((search, query), top) in searches.iter().zip(queries).zip(tops) {
+            if is_short(found, top, pass, search.request) {
+                let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+                found.index.score_listed(found.bytes, query, 0..pass.segment.rows(), admit, top);
+            }
+        }
         failed.map_or(Ok(()), Err)
     }
 
@@ -147,6 +175,10 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
             let admit = |_, ordinal| pass.admit_row(ordinal, &sees, &mut failed);
             let tops = std::slice::from_mut(top);
             found.index.search(found.bytes, std::slice::from_ref(query), &[effort.ef], admit, tops);
+            if is_short(found, top, pass, search.request) {
+                let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+                found.index.score_listed(found.bytes, query, &matching.bitmap, admit, top);
+            }
         }
         failed.map_or(Ok(()), Err)
     }
@@ -159,6 +191,24 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
         }
         Ok(())
     }
+}
+
+/// Whether a graph was left before there were results enough: the rows that are admitted lie apart. Those that were found in
+/// it are thrown away, as they will be found again.
+fn is_short(
+    found: &SegmentIndex<'_>,
+    top: &mut TopK<SegmentRow>,
+    pass: &SegmentPass<'_>,
+    request: &SearchRequest,
+) -> bool {
+    if found.index.kind() != IndexKind::Hnsw || top.len() >= request.limit {
+        return false;
+    }
+    let hits = std::mem::replace(top, TopK::new(top.k())).into_sorted();
+    for hit in hits.into_iter().filter(|hit| hit.key.at != pass.at) {
+        top.push(hit.score, hit.key);
+    }
+    true
 }
 
 /// Whether scoring so many listed rows looks at less than a search of that effort does.
