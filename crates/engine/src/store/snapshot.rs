@@ -1,6 +1,8 @@
 //! A read view: a pinned version at a SeqNo. Opening one takes no lock; it never changes.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 
 use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo};
 
@@ -141,6 +143,30 @@ impl Snapshot {
     /// As [`search`](Self::search), if any of them fails.
     pub fn search_many(&self, requests: &[SearchRequest]) -> Result<Vec<SearchResults>> {
         self.core.search_many(&self.version, self.seqno, requests)
+    }
+
+    /// The same on several threads, each with a part of the requests.
+    ///
+    /// # Errors
+    /// As [`search_many`](Self::search_many).
+    pub fn search_parallel(
+        &self,
+        requests: &[SearchRequest],
+        threads: NonZeroUsize,
+    ) -> Result<Vec<SearchResults>> {
+        let part = requests.len().div_ceil(threads.get()).max(1);
+        let found: Vec<Result<Vec<SearchResults>>> = thread::scope(|scope| {
+            let (first, others) = requests.split_at(part.min(requests.len()));
+            let others = others.chunks(part).map(|part| scope.spawn(|| self.search_many(part)));
+            let others: Vec<_> = others.collect();
+            let first = self.search_many(first);
+            let join = |other: thread::ScopedJoinHandle<'_, _>| {
+                other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            std::iter::once(first).chain(others.into_iter().map(join)).collect()
+        });
+        let found: Vec<Vec<SearchResults>> = found.into_iter().collect::<Result<_>>()?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Ids of the nodes that match a filter, in order.
