@@ -19,10 +19,9 @@ use plan::Places;
 
 use super::wire::{Reader, malformed, put_f32s, put_u32s};
 use super::{
-    CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, NibbleTables, Scale, check_lengths, linear, nibbles,
-    spec,
+    CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, NibbleTables, Scale, check_lengths, nibbles, spec,
 };
-use crate::Kernels;
+use crate::{Kernels, linear};
 
 /// A component that the code tells something of.
 #[derive(Clone, Debug, PartialEq)]
