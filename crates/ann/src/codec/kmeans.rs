@@ -7,11 +7,11 @@
 //! instead of the products: measured against nalgebra's product and a search through what it writes, that is 10 times
 //! as quick for the 2 to 16 components of a product codec's piece, and 3 times for 128 to 768.
 
-use super::linear::in_parallel;
 use super::points::{Points, half_norms, nearest};
-use super::random::Random;
 use super::{CodecError, TrainControl};
 use crate::kernels::{GROUP, Group};
+use crate::linear::in_parallel;
+use crate::random::Random;
 
 /// How to look for clusters.
 #[derive(Clone, Copy, Debug)]

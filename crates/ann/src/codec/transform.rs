@@ -20,10 +20,9 @@ use std::sync::Arc;
 
 use super::wire::{Reader, malformed, put_f32s, put_u32s};
 use super::{
-    CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, NibbleTables, Scale, check_lengths, linear, nibbles,
-    spec,
+    CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, NibbleTables, Scale, check_lengths, nibbles, spec,
 };
-use crate::Kernels;
+use crate::{Kernels, linear};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::levels::Curve;
 use super::{Components, Transform, layout};
 use crate::codec::nibbles::shares_of;
-use crate::codec::{Codec, CodecError, Scale, TrainControl, linear};
+use crate::codec::{Codec, CodecError, Scale, TrainControl};
+use crate::linear;
 
 /// Rows that levels, factors and shares are learned from; the axes are learned from all.
 const LEVEL_ROWS: usize = 16_384;

@@ -1,11 +1,11 @@
 //! Cells: k-means in two levels, coarse clusters and cells within each, so that to build many of them takes little.
 
 use crate::codec::kmeans::KMeans;
-use crate::codec::linear::{in_parallel, products_by_column};
 use crate::codec::points::{Points, half_norms, nearest, set};
-use crate::codec::random::Random;
 use crate::codec::{CodecError, TrainControl};
 use crate::kernels::{GROUP, Group, Kernels};
+use crate::linear::{in_parallel, products_by_column};
+use crate::random::Random;
 
 /// Coarse clusters whose cells a row is held against.
 const NEAREST: usize = 6;
@@ -18,7 +18,7 @@ const LEAST_GAIN: f64 = 0.002;
 const COARSE_POINTS: usize = 256;
 
 /// Centroids in two levels.
-pub(super) struct Cells {
+pub(in crate::index) struct Cells {
     dim: usize,
     /// Row-major.
     coarse: Vec<f32>,
@@ -31,13 +31,13 @@ pub(super) struct Cells {
 /// How many cells serve so many rows.
 ///
 /// More cells are fewer rows to look at and more centroids to rank. Measured at 100,000 and 1,000,000 rows.
-pub(super) fn count_for(rows: usize) -> usize {
+pub(in crate::index) fn count_for(rows: usize) -> usize {
     (5 * rows.isqrt()).min(rows.div_ceil(16)).max(1)
 }
 
 impl Cells {
     /// About `count` cells of rotated rows, row-major. Cells that are near each other have numbers near each other.
-    pub(super) fn train(
+    pub(in crate::index) fn train(
         sample: &[f32],
         dim: usize,
         count: usize,
@@ -88,12 +88,12 @@ impl Cells {
     }
 
     /// Number of cells.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::index) fn len(&self) -> usize {
         self.half_norms.len()
     }
 
     /// The cell of each of some rows: the nearest of those of the nearest coarse clusters.
-    pub(super) fn assign(&self, rotated: &[f32]) -> Vec<u32> {
+    pub(in crate::index) fn assign(&self, rotated: &[f32]) -> Vec<u32> {
         let (dim, rows, coarse) = (self.dim, rotated.len() / self.dim, self.coarse.len() / self.dim);
         let mut products = vec![0.0; rows * coarse];
         products_by_column(rotated, &self.coarse, dim, &mut products);

@@ -2,11 +2,11 @@
 //! kernels look up.
 
 use crate::codec::estimate::round;
-use crate::codec::linear::in_parallel;
 use crate::codec::nibbles::put_columns;
 use crate::codec::transform::{Components, Curve, Plan, Share};
 use crate::codec::wire::{Reader, malformed, put_u32s};
 use crate::codec::{BLOCK_ROWS, CodecError, TrainControl};
+use crate::linear::in_parallel;
 
 /// Rows that levels are learned from: more would tell no better.
 const LEVEL_ROWS: usize = 16_384;
@@ -16,7 +16,7 @@ const COMPONENTS_PER_BYTE: usize = 4;
 
 /// Makes codes, and tables of what they add to products.
 #[derive(Clone, Debug)]
-pub(super) struct Heads {
+pub(in crate::index) struct Heads {
     bytes: usize,
     /// The axis of each component.
     kept: Vec<u32>,
@@ -26,14 +26,18 @@ pub(super) struct Heads {
 
 /// What a query's sums stand for: `least + unit × sum`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Unit {
-    pub(super) unit: f32,
-    pub(super) least: f32,
+pub(in crate::index) struct Unit {
+    pub(in crate::index) unit: f32,
+    pub(in crate::index) least: f32,
 }
 
 impl Heads {
     /// Learned from rotated rows, row-major.
-    pub(super) fn train(sample: &[f32], dim: usize, control: &TrainControl<'_>) -> Result<Self, CodecError> {
+    pub(in crate::index) fn train(
+        sample: &[f32],
+        dim: usize,
+        control: &TrainControl<'_>,
+    ) -> Result<Self, CodecError> {
         let rows = sample.len() / dim;
         let count = rows.min(LEVEL_ROWS);
         let curves = in_parallel(control.threads, dim, |component| {
@@ -51,12 +55,12 @@ impl Heads {
     }
 
     /// Bytes of a code.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::index) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Codes of rotated rows, one after the other.
-    pub(super) fn encode(&self, rotated: &[f32], dim: usize) -> Vec<u8> {
+    pub(in crate::index) fn encode(&self, rotated: &[f32], dim: usize) -> Vec<u8> {
         let rows = rotated.len() / dim;
         let mut codes = Vec::with_capacity(rows * self.bytes);
         for rotated in rotated.chunks(BLOCK_ROWS * dim) {
@@ -75,7 +79,7 @@ impl Heads {
     }
 
     /// Tables of what codes add to the product with a query that is rotated.
-    pub(super) fn tables(
+    pub(in crate::index) fn tables(
         &self,
         rotated: &[f32],
         floats: &mut Vec<[f32; 16]>,
@@ -94,7 +98,7 @@ impl Heads {
     }
 
     /// Bytes of a code and number of components; the axes of the components; their bits and places; their levels.
-    pub(super) fn write(&self) -> Vec<u8> {
+    pub(in crate::index) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         put_u32s(&mut bytes, &[self.bytes as u32, self.kept.len() as u32]);
         put_u32s(&mut bytes, &self.kept);
@@ -104,7 +108,7 @@ impl Heads {
     }
 
     /// What [`Heads::write`] wrote for rows of `dim` components. The bytes may be anything.
-    pub(super) fn read(bytes: &[u8], dim: usize) -> Result<Self, CodecError> {
+    pub(in crate::index) fn read(bytes: &[u8], dim: usize) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
         let numbers = reader.u32s(2)?;
         let (code_bytes, count) = (numbers[0] as usize, numbers[1] as usize);

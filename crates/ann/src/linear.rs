@@ -1,4 +1,4 @@
-//! Linear algebra of the codecs: means, covariances, eigenvectors, rotations of many rows at once.
+//! Linear algebra of the codecs and indexes: means, covariances, eigenvectors, rotations of many rows at once.
 //!
 //! Matrices are row-major slices, as everywhere in this crate. What always holds: results do not depend on the number
 //! of threads, and a row is multiplied to the same bits alone and among others.

@@ -1,7 +1,7 @@
 //! Chance that can be repeated: SplitMix64 (Steele, Lea, Flood 2014).
 
 /// A sequence of random numbers that its seed determines.
-pub(crate) struct Random(pub(crate) u64);
+pub(crate) struct Random(pub(super) u64);
 
 impl Random {
     /// The sequence number `stream` of those that begin with a seed.
