@@ -160,6 +160,27 @@ impl Ivf {
         Ok(Self { heads, cells, even })
     }
 
+    /// What makes the codes.
+    pub(super) fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// The codes of rows by place, in blocks; the place of the first row of each cell, and the number of rows.
+    pub(super) fn codes<'a>(&self, bytes: &'a [u8], parts: &Parts) -> (&'a [u8], &'a [u32]) {
+        (parts.bytes(bytes, part::HEADS), parts.u32s(bytes, part::STARTS))
+    }
+
+    /// The cells, around the means of the rows that they have.
+    pub(super) fn cells_again(&self, bytes: &[u8], parts: &Parts, common: &Common<'_>) -> Cells {
+        let dim = common.sketcher.bytes();
+        let ends = parts.u32s(bytes, part::STARTS).windows(2);
+        let centroids = ends.flat_map(|ends| {
+            let sketches = &common.sketches[ends[0] as usize * dim..ends[1] as usize * dim];
+            centre(sketches, dim).0.into_iter().map(|x| common.sketcher.step() * x)
+        });
+        Cells::around(centroids.collect(), dim)
+    }
+
     /// Number of cells.
     pub(super) fn cells(&self) -> usize {
         self.cells

@@ -21,11 +21,13 @@ mod hnsw;
 mod ivf;
 mod open;
 mod parts;
+mod reuse;
 mod sketch;
 mod source;
 
 pub use build::build;
 pub use calibrate::{Calibration, Rung};
+pub use reuse::Reuse;
 pub use source::{IndexError, IndexSource};
 
 use std::fmt;
@@ -72,6 +74,8 @@ pub struct VectorIndex {
     metric: Metric,
     dim: usize,
     rows: usize,
+    /// Rows that came since all was learned.
+    added: u64,
     parts: Parts,
     sketcher: Sketcher,
     calibration: Calibration,
@@ -166,6 +170,12 @@ impl VectorIndex {
     #[must_use]
     pub fn dim(&self) -> usize {
         self.dim
+    }
+
+    /// Rows that came since what serves to find them was learned, at most.
+    #[must_use]
+    pub fn added(&self) -> u64 {
+        self.added
     }
 
     /// What was measured at the build: how much effort finds how much.
