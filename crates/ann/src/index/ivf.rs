@@ -9,7 +9,7 @@ mod heads;
 mod search;
 
 pub(super) use cells::{Cells, count_for};
-pub(super) use heads::Heads;
+pub(super) use heads::{Heads, Unit};
 
 use crate::Metric;
 use crate::codec::{BLOCK_ROWS, CodeLayout, CodecError};
@@ -63,7 +63,7 @@ pub(super) struct Rows<'a> {
     pub(super) step: f32,
 }
 
-fn layout(heads: &Heads) -> CodeLayout {
+pub(super) fn layout(heads: &Heads) -> CodeLayout {
     CodeLayout { head: heads.bytes(), tail: 0, side: 0 }
 }
 

@@ -17,6 +17,7 @@
 
 mod build;
 mod calibrate;
+mod fresh;
 mod hnsw;
 mod ivf;
 mod open;
@@ -27,6 +28,7 @@ mod source;
 
 pub use build::build;
 pub use calibrate::{Calibration, Rung};
+pub use fresh::{FreshRows, RowCoder};
 pub use reuse::Reuse;
 pub use source::{IndexError, IndexSource};
 
@@ -190,11 +192,7 @@ impl VectorIndex {
     /// If it has not the index's dimension.
     #[must_use]
     pub fn prepare(&self, query: &[f32]) -> IndexQuery {
-        assert_eq!(query.len(), self.dim, "the query's dimension");
-        let norm = norm_f64(query);
-        let divisor = if norm > 0.0 { norm } else { 1.0 };
-        let direction: Vec<f32> = query.iter().map(|&x| (f64::from(x) / divisor) as f32).collect();
-        IndexQuery { sketch: self.sketcher.prepare(&direction), norm }
+        ready(&self.sketcher, query)
     }
 
     /// Looks for the rows nearest to each query, and pushes those it finds, with estimated scores, to its `top`, whose
@@ -276,6 +274,15 @@ impl VectorIndex {
             norms: self.parts.f32s(bytes, part::NORMS),
         }
     }
+}
+
+/// See [`VectorIndex::prepare`].
+fn ready(sketcher: &Sketcher, query: &[f32]) -> IndexQuery {
+    assert_eq!(query.len(), sketcher.dim(), "the query's dimension");
+    let norm = norm_f64(query);
+    let divisor = if norm > 0.0 { norm } else { 1.0 };
+    let direction: Vec<f32> = query.iter().map(|&x| (f64::from(x) / divisor) as f32).collect();
+    IndexQuery { sketch: sketcher.prepare(&direction), norm }
 }
 
 impl IndexKind {

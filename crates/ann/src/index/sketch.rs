@@ -88,6 +88,11 @@ impl Sketcher {
         Ok(sketcher)
     }
 
+    /// Components of a vector.
+    pub(super) fn dim(&self) -> usize {
+        self.mean.len()
+    }
+
     /// Bytes of a sketch: the number of axes.
     pub(super) fn bytes(&self) -> usize {
         self.axes.len() / self.mean.len()
