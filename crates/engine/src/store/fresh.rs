@@ -47,3 +47,7 @@ fn code(chunk: &Chunk, coder: &Arc<codegraph_vector_ann::index::RowCoder>) {
     // If another round was quicker, its codes are as good.
     let _ = chunk.coded.set(CodedChunk { rows: coder.code(&rows, &chunk.norms), coder: coder.clone() });
 }
+
+#[cfg(test)]
+#[path = "fresh_tests.rs"]
+mod tests;
