@@ -123,6 +123,9 @@ fn a_damaged_index_is_done_without_told_of_and_built_anew() {
         put(&store, &mut rng, 0..30);
         store.flush().unwrap();
         store.merge().unwrap();
+        // The generation before goes on naming the damaged file until there is another.
+        store.set_property("reason", Some("damage")).unwrap();
+        store.flush().unwrap();
         assert!(store.verify().unwrap().is_clean());
         assert_eq!(indexed(&store), (700, 0, 0));
         assert!(recall(&store, &mut rng) > 0.9);
