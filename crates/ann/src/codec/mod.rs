@@ -16,19 +16,19 @@ mod binary;
 #[path = "conformance_tests.rs"]
 mod conformance;
 mod error;
-mod estimate;
-mod kmeans;
+pub(crate) mod estimate;
+pub(crate) mod kmeans;
 mod measure;
-mod nibbles;
+pub(crate) mod nibbles;
 mod packed;
-mod points;
+pub(crate) mod points;
 mod product;
 mod report;
 mod scalar;
 mod scan;
 mod spec;
 mod train;
-mod transform;
+pub(crate) mod transform;
 pub(crate) mod wire;
 
 pub use error::CodecError;

@@ -212,13 +212,31 @@ impl VectorIndex {
         mut admit: impl FnMut(usize, u32) -> Option<K>,
         tops: &mut [TopK<K>],
     ) {
+        self.search_counting(bytes, queries, efforts, &mut admit, tops);
+    }
+
+    /// The same. Returns the number of rows that were looked at.
+    fn search_counting<K: Ord + Copy>(
+        &self,
+        bytes: &[u8],
+        queries: &[IndexQuery],
+        efforts: &[usize],
+        mut admit: impl FnMut(usize, u32) -> Option<K>,
+        tops: &mut [TopK<K>],
+    ) -> usize {
         assert!(queries.len() == efforts.len() && queries.len() == tops.len(), "an effort and a top a query");
         let common = self.common(bytes);
         match &self.body {
             Body::Ivf(ivf) => ivf.search(bytes, &self.parts, &common, queries, efforts, &mut admit, tops),
-            Body::Hnsw(hnsw) => {
-                hnsw.search(bytes, &self.parts, &common, queries, efforts, &mut admit, tops);
-            }
+            Body::Hnsw(hnsw) => hnsw.search(bytes, &self.parts, &common, queries, efforts, &mut admit, tops),
+        }
+    }
+
+    /// The least effort that is worth measuring, and the greatest.
+    fn efforts(&self) -> (usize, usize) {
+        match &self.body {
+            Body::Ivf(ivf) => (8, ivf.cells()),
+            Body::Hnsw(_) => (16, 1024),
         }
     }
 
@@ -259,6 +277,9 @@ impl VectorIndex {
 }
 
 impl IndexKind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: [Self; 2] = [Self::Ivf, Self::Hnsw];
+
     /// The name in settings and on the command line: `ivf` or `hnsw`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -51,7 +51,7 @@ pub(super) struct SketchQuery {
     bytes: Vec<i8>,
     /// The product with the mean, and what each step of the sum is worth:
     /// `dot = base + factor × (Σ bytes × sketch - zero)`.
-    base: f32,
+    pub(super) base: f32,
     factor: f32,
     /// The sum for a sketch of the mean.
     zero: i32,
@@ -93,7 +93,7 @@ impl Sketcher {
         self.axes.len() / self.mean.len()
     }
 
-    /// What a byte of a sketch is worth.
+    /// What one more in a byte of a sketch stands for.
     pub(super) fn step(&self) -> f32 {
         self.step
     }
