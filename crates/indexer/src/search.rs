@@ -3,8 +3,7 @@
 use std::cmp::Reverse;
 
 use codegraph_vector::{
-    AttributeValue, Error, ErrorKind, Filter, Match, NodeId, NodeMetadata, Result, SearchRequest, Snapshot,
-    node_id_text,
+    AttributeValue, Filter, Match, NodeId, NodeMetadata, Result, SearchRequest, Snapshot,
 };
 
 use crate::embed::Embedder;

@@ -12,6 +12,7 @@ use codegraph_vector_base::{Error, Result, SeqNo};
 use super::exact::SegmentPass;
 use super::rank::{Ranking, SegmentRow};
 use super::{Search, SearchRequest};
+use crate::compression::Keep;
 use crate::segment::SegmentIndex;
 use crate::store::core::Core;
 use crate::version::Version;
@@ -106,8 +107,9 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
         found: &SegmentIndex<'_>,
         queries: &[IndexQuery],
     ) -> Result<()> {
-        let rows = pass.segment.rows() as usize;
-        let in_full = |top: &TopK<SegmentRow>| top.k() >= rows;
+        // Of rows that are codes alone, decoding all would be another score than that of their codes.
+        let (rows, has_vectors) = (pass.segment.rows() as usize, pass.segment.keep() > Keep::None);
+        let in_full = |top: &TopK<SegmentRow>| has_vectors && top.k() >= rows;
         if !self.candidates[..self.together].iter().any(in_full) {
             return self.walk(pass, found, 0..self.together, queries);
         }
@@ -159,7 +161,9 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
         let Some(filter) = &search.request.filter else { return Ok(()) };
         let matching = pass.segment.candidates(filter)?;
         let top = &mut self.candidates[number];
-        if matching.bitmap.len() <= top.k() as u64 {
+        if matching.bitmap.is_empty()
+            || (pass.segment.keep() > Keep::None && matching.bitmap.len() <= top.k() as u64)
+        {
             return pass.scan_matching(search, filter, &matching);
         }
         search.exact = false;
