@@ -25,6 +25,7 @@
 //! ```
 
 pub mod codec;
+pub mod index;
 mod kernels;
 mod metric;
 mod numeric;

@@ -37,6 +37,35 @@ impl Metric {
             Self::Euclidean => "euclidean",
         }
     }
+
+    /// The score of a row of norm `norm` for a query of norm `query_norm`, `dot` being the product of their directions,
+    /// as far as it is known. It never falls when that product rises, and is never NaN.
+    pub(crate) fn of_directions(self, dot: f32, query_norm: f64, norm: f32) -> f32 {
+        match self {
+            Self::Cosine if query_norm == 0.0 || norm == 0.0 => 0.0,
+            Self::Cosine => finite(f64::from(dot).clamp(-1.0, 1.0)),
+            Self::Dot | Self::Euclidean => {
+                self.of_product(f64::from(dot) * (query_norm * f64::from(norm)), query_norm, norm)
+            }
+        }
+    }
+
+    /// The same, `product` being that of query and row as they are.
+    pub(crate) fn of_product(self, product: f64, query_norm: f64, norm: f32) -> f32 {
+        let norm = f64::from(norm);
+        finite(match self {
+            Self::Cosine if query_norm == 0.0 || norm == 0.0 => 0.0,
+            Self::Cosine => (product / (query_norm * norm)).clamp(-1.0, 1.0),
+            Self::Dot => product,
+            Self::Euclidean => 0.0 - (query_norm * query_norm + norm * norm - 2.0 * product).max(0.0).sqrt(),
+        })
+    }
+}
+
+/// A score within what an f32 holds; what cannot be right makes the least score, not a NaN.
+fn finite(score: f64) -> f32 {
+    let score = if score.is_nan() { f64::NEG_INFINITY } else { score };
+    score.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32 + 0.0
 }
 
 impl fmt::Display for Metric {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use codegraph_vector::{EmbedderId, Metric, NodeId, parse_node_id};
+use codegraph_vector::{EmbedderId, IndexPolicy, Metric, NodeId, parse_node_id};
 
 use crate::commands::{
     bench, completions, compress, delete, export, flush, get, import, index, man, mcp, merge, query, search,
@@ -75,6 +75,11 @@ pub(crate) fn node_id(text: &str) -> Result<NodeId, &'static str> {
 /// The metric of this name.
 pub(crate) fn metric(name: &str) -> Result<Metric, String> {
     name.parse().map_err(|error: codegraph_vector::UnknownMetric| error.to_string())
+}
+
+/// The index that segments get.
+pub(crate) fn index(text: &str) -> Result<IndexPolicy, String> {
+    text.parse().map_err(|error: codegraph_vector::Error| error.message().to_owned())
 }
 
 /// An embedder as `NAME:VERSION` or `NAME:VERSION:PARAMETERS`; only the parameters may hold colons.

@@ -24,6 +24,7 @@ mod filter;
 #[doc(hidden)]
 pub mod fuzzing;
 mod id_map;
+mod indexing;
 mod job;
 mod memtable;
 mod node;
@@ -50,6 +51,7 @@ pub use compression::{
     Target,
 };
 pub use filter::Filter;
+pub use indexing::IndexPolicy;
 pub use job::Job;
 pub use node::{
     AttributeValue, CodeNode, NodeMetadata, node_id_from_json, node_id_text, node_id_to_json, parse_node_id,
@@ -59,6 +61,7 @@ pub use options::TestSwitches;
 pub use options::{CacheConfig, Durability, EmbedderId, Environment, EvictionPolicy, OpenOptions, Settings};
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CommitReceipt, MAX_LIMIT, Match, PendingWrite, RecoveryReport, SearchRequest,
-    SearchResults, Snapshot, StoreStatistics, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CacheStatistics, CommitReceipt, IndexStatistics, MAX_LIMIT, Match, PendingWrite, RecoveryReport,
+    SearchRequest, SearchResults, Snapshot, StoreStatistics, VectorMetadata, VerifyReport, Write,
+    WriteOutcome,
 };

@@ -9,6 +9,7 @@ use codegraph_vector_base::{Clock, Error, Random, Result, SystemClock, SystemRan
 pub use codegraph_vector_storage::EmbedderId;
 
 use crate::compression::Compression;
+use crate::indexing::IndexPolicy;
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,10 @@ pub struct Settings {
     pub compression_lossy: bool,
     /// Threads that a codec is trained with in the background.
     pub compression_threads: usize,
+    /// The index that segments get.
+    pub index: IndexPolicy,
+    /// Threads that an index is built with.
+    pub index_threads: usize,
 }
 
 impl Default for Settings {
@@ -92,6 +97,8 @@ impl Default for Settings {
             compression: None,
             compression_lossy: false,
             compression_threads: 1,
+            index: IndexPolicy::Auto,
+            index_threads: 2,
         }
     }
 }
@@ -116,7 +123,9 @@ impl Settings {
         at_least("merge_fanout", self.merge_fanout as u64, 2)?;
         at_least("merge_dead_percent", self.merge_dead_percent, 1)?;
         at_least("cache.max_open_files", self.cache.max_open_files, 1)?;
-        at_least("compression_threads", self.compression_threads as u64, 1)
+        at_least("compression_threads", self.compression_threads as u64, 1)?;
+        at_least("index_threads", self.index_threads as u64, 1)?;
+        self.index.check()
     }
 
     /// These settings for a store that is to be compressed as `kept` says.
@@ -160,6 +169,8 @@ impl Settings {
             ("cache.max_open_files", self.cache.max_open_files.to_string()),
             ("compression", self.compression.as_ref().map_or("none".to_owned(), Compression::to_string)),
             ("compression_lossy", self.compression_lossy.to_string()),
+            ("index", self.index.to_string()),
+            ("index_threads", self.index_threads.to_string()),
             ("compression_threads", self.compression_threads.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -190,6 +201,8 @@ impl Settings {
                 "compression" => self.compression = Some(value.parse().map_err(|_| bad())?),
                 "compression_lossy" => self.compression_lossy = value.parse().map_err(|_| bad())?,
                 "compression_threads" => self.compression_threads = number()? as usize,
+                "index" => self.index = value.parse().map_err(|_| bad())?,
+                "index_threads" => self.index_threads = number()? as usize,
                 _ => {}
             }
         }
@@ -264,6 +277,8 @@ pub struct TestSwitches {
     /// Rows that a codec is trained on, and that a segment has to be encoded, at the least: in place of as many as it
     /// takes for both to be of use.
     pub min_training_rows: Option<u64>,
+    /// Rows from which on a segment gets an index.
+    pub min_index_rows: Option<u64>,
 }
 
 impl OpenOptions {
@@ -276,9 +291,22 @@ impl OpenOptions {
     /// Whether a part is switched off by a test.
     #[cfg(feature = "test-switches")]
     pub(crate) fn switches(&self) -> Switches {
-        let TestSwitches { ignore_crc, free_locks_early, keep_tail, batch_part_bytes, min_training_rows } =
-            self.switches;
-        Switches { ignore_crc, free_locks_early, keep_tail, batch_part_bytes, min_training_rows }
+        let TestSwitches {
+            ignore_crc,
+            free_locks_early,
+            keep_tail,
+            batch_part_bytes,
+            min_training_rows,
+            min_index_rows,
+        } = self.switches;
+        Switches {
+            ignore_crc,
+            free_locks_early,
+            keep_tail,
+            batch_part_bytes,
+            min_training_rows,
+            min_index_rows,
+        }
     }
 }
 
@@ -290,6 +318,7 @@ pub(crate) struct Switches {
     pub(crate) keep_tail: bool,
     pub(crate) batch_part_bytes: Option<usize>,
     pub(crate) min_training_rows: Option<u64>,
+    pub(crate) min_index_rows: Option<u64>,
 }
 
 #[cfg(test)]
@@ -305,6 +334,8 @@ mod tests {
             compression: Some("transform:bytes=48;keep=f16".parse().unwrap()),
             compression_lossy: true,
             compression_threads: 3,
+            index: IndexPolicy::Hnsw { m: 8, ef_construction: 77 },
+            index_threads: 5,
             ..Settings::default()
         };
         assert_eq!(Settings::default().with_pairs(&settings.to_pairs()).unwrap(), settings);

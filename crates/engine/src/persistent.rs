@@ -203,7 +203,7 @@ impl PersistentVectorStore {
         self.read(|snapshot| snapshot.vector_metadata(id))
     }
 
-    /// The nearest nodes, exactly.
+    /// The nearest nodes; see [`Snapshot::search`].
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
         self.read(|snapshot| snapshot.search(request))
     }
@@ -236,9 +236,18 @@ impl PersistentVectorStore {
         self.core.flush()
     }
 
-    /// Merges all segments into one, without dead rows; returns how many were merged.
+    /// Merges all segments into one, without dead rows, and gives it its index; returns how many were merged.
     pub fn merge(&self) -> Result<usize> {
         self.core.merge_all()
+    }
+
+    /// Gives each segment the index that the settings ask for, and waits until it has it; returns how many were written
+    /// anew for that. It is done in the background as well, while the store is open for writing.
+    ///
+    /// # Errors
+    /// Those of a merge.
+    pub fn build_indexes(&self) -> Result<usize> {
+        self.core.build_indexes()
     }
 
     /// Reads every manifest, block, row and log record of the store again and lists what is damaged, also

@@ -5,8 +5,10 @@
 //! sections that there are: see [`vectors`] and [`codes`].
 
 mod build;
+mod build_index;
 mod build_vectors;
 mod codes;
+mod index;
 mod section;
 mod vectors;
 
@@ -26,11 +28,14 @@ use crate::rows::{
     Candidates, Columns, IdFilter, IdIndex, Ids, PayloadBlock, PayloadIndex, PayloadReader, RowColumns,
 };
 use codes::StoredCodes;
+use index::StoredIndex;
 use section::{SectionRef, kind};
 use vectors::StoredVectors;
 
 pub(crate) use build::{BuildRow, Plan, RowSource, build};
+pub(crate) use build_index::IndexPlan;
 pub(crate) use codes::{CodeGroup, CodeReader};
+pub(crate) use index::SegmentIndex;
 pub(crate) use vectors::{Calibration, Kept};
 
 /// The paths of a segment's rows: runs of rows, in order.
@@ -59,6 +64,7 @@ pub(crate) struct Segment {
     columns: Columns<SectionRef>,
     vectors: StoredVectors,
     codes: StoredCodes,
+    vector_index: StoredIndex,
     payload: PayloadReader<SectionRef>,
     payload_index: PayloadIndex<SectionRef>,
     dimension: usize,
@@ -90,6 +96,7 @@ impl Segment {
             columns: Columns::open(section(kind::ROW_METADATA)?, rows)?,
             codes: StoredCodes::open(&file, vectors.keep())?,
             vectors,
+            vector_index: StoredIndex::open(&file),
             payload: PayloadReader::open(section(kind::PAYLOAD)?, rows)?,
             payload_index: PayloadIndex::open(section(kind::PAYLOAD_INDEX)?, rows)?,
             file,
@@ -169,6 +176,11 @@ impl Segment {
     /// The row with the `place`-th smallest id.
     pub(crate) fn by_id(&self, place: u32) -> Result<RowOrdinal> {
         self.index.ordinal(place as usize)
+    }
+
+    /// The norm of a row.
+    pub(crate) fn norm(&self, ordinal: RowOrdinal) -> Result<f32> {
+        self.columns.norm(ordinal)
     }
 
     /// SeqNo, times, norm and checksum of a row.
@@ -281,6 +293,7 @@ impl Segment {
     pub(crate) fn verify_rows(&self, caches: &Caches) -> Result<()> {
         self.index.verify(&self.ids)?;
         self.groups()?;
+        self.index()?;
         self.calibration()?;
         let mut metadata = self.metadata_reader(caches);
         for ordinal in 0..self.rows() {

@@ -41,7 +41,7 @@ pub fn search_text(
     }
     // None at all is for the store to refuse.
     let limit = if options.limit == 0 { 0 } else { options.limit.max(RECONSIDERED) };
-    let mut matches = nearest(snapshot, vector, limit, options.filter.clone(), options.exact)?;
+    let mut matches = snapshot.search(&options.request(vector, limit))?.matches;
     embedder.reconsider(text, &mut matches);
     matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.node_id.cmp(&b.node_id)));
     matches.truncate(options.limit);
@@ -53,23 +53,16 @@ pub fn search_text(
 /// # Errors
 /// `NotFound` if there is no such node; whatever the store fails with.
 pub fn search_like(snapshot: &Snapshot, id: NodeId, options: &SearchOptions) -> Result<Vec<Match>> {
-    let node = snapshot
-        .get(id)?
-        .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(id))))?;
-    let others = options.filter.clone().and(!Filter::ids([id]));
-    nearest(snapshot, node.embedding, options.limit, others, options.exact)
+    Ok(snapshot.search_like(id, &options.request(Vec::new(), options.limit))?.matches)
 }
 
-fn nearest(
-    snapshot: &Snapshot,
-    vector: Vec<f32>,
-    limit: usize,
-    filter: Filter,
-    exact: bool,
-) -> Result<Vec<Match>> {
-    let mut request = SearchRequest::new(vector, limit).with_exact(exact);
-    request.filter = (!filter.is_everything()).then_some(filter);
-    Ok(snapshot.search(&request)?.matches)
+impl SearchOptions {
+    /// What the store is asked.
+    fn request(&self, vector: Vec<f32>, limit: usize) -> SearchRequest {
+        let mut request = SearchRequest::new(vector, limit).with_exact(self.exact);
+        request.filter = (!self.filter.is_everything()).then(|| self.filter.clone());
+        request
+    }
 }
 
 /// The innermost node at a line of a file; the file's own node if there is no other.

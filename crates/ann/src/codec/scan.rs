@@ -191,21 +191,10 @@ impl<'c> CodeScan<'c> {
 
     /// The score of a row of that norm, for an estimated product. It never falls when the product rises.
     fn score_of(&self, dot: f32, norm: f32) -> f32 {
-        let (dot, norm) = (f64::from(dot), f64::from(norm));
-        let lengths = self.query_norm * norm;
-        let product = if self.input == Input::Direction { dot * lengths } else { dot };
-        let score = match self.metric {
-            Metric::Cosine if self.query_norm == 0.0 || norm == 0.0 => 0.0,
-            Metric::Cosine if self.input == Input::Direction => dot.clamp(-1.0, 1.0),
-            Metric::Cosine => (dot / lengths).clamp(-1.0, 1.0),
-            Metric::Dot => product,
-            Metric::Euclidean => {
-                0.0 - (self.query_norm * self.query_norm + norm * norm - 2.0 * product).max(0.0).sqrt()
-            }
-        };
-        // A norm that cannot be right makes the least score, not a NaN.
-        let score = if score.is_nan() { f64::NEG_INFINITY } else { score };
-        score.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32 + 0.0
+        match self.input {
+            Input::Direction => self.metric.of_directions(dot, self.query_norm, norm),
+            Input::AsGiven => self.metric.of_product(f64::from(dot), self.query_norm, norm),
+        }
     }
 
     /// A product that a row must come to for a score of `threshold`, whatever its norm, as long as that lies within

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use codegraph_vector::{EmbedderId, Error, Metric, OpenOptions};
+use codegraph_vector::{EmbedderId, Error, IndexPolicy, Metric, OpenOptions, PersistentVectorStore};
 use serde::Serialize;
 
 use crate::args::{self, Globals};
@@ -17,6 +17,9 @@ use crate::import::{Acknowledged, MetadataFile, Rows, commit_all};
 use crate::location;
 use crate::output;
 use crate::progress::Progress;
+
+/// An import into a store of at least so many rows ends with a merge, which builds the index.
+const INDEXED_ROWS: u64 = 10_000;
 
 /// Store the rows of a file; makes the store if there is none
 ///
@@ -45,6 +48,9 @@ pub(crate) struct ImportArgs {
     /// Rows in a commit; fewer if it would be over 64 MiB
     #[arg(long, value_name = "N", default_value = "10000")]
     commit_rows: NonZeroU32,
+    /// The index that segments get from now on: auto, flat (none), ivf, hnsw, or hnsw:m=M;ef_construction=E
+    #[arg(long, value_name = "KIND", value_parser = args::index)]
+    index: Option<IndexPolicy>,
     /// Print a line for each commit once it is acknowledged: {"seqno":…,"first_row":…,"rows":…,"durable":true}
     #[arg(long)]
     receipts: bool,
@@ -59,6 +65,8 @@ struct Summary {
     commits: u64,
     seconds: f64,
     rows_per_second: f64,
+    /// After that, what it took to index the rows, if they are enough for that.
+    index_seconds: f64,
 }
 
 /// One line of `--receipts`.
@@ -85,6 +93,9 @@ pub(crate) fn run(globals: &Globals, args: &ImportArgs) -> Result<(), Failure> {
         ..OpenOptions::default()
     };
     let store = location::open_with(globals, options)?;
+    if let Some(policy) = args.index {
+        store.configure(|settings| settings.index = policy)?;
+    }
     let count = rows.count();
     let mut summary = Summary { durable: true, seqno: store.snapshot()?.seqno().0, ..Summary::default() };
     let outcome = commit_all(&store, rows, args.commit_rows.get() as usize, |acknowledged| {
@@ -92,6 +103,8 @@ pub(crate) fn run(globals: &Globals, args: &ImportArgs) -> Result<(), Failure> {
         progress.rows(summary.rows, count);
         if args.receipts { print_receipt(acknowledged) } else { Ok(()) }
     });
+    summary.seconds = progress.seconds();
+    let indexed = if outcome.is_ok() { index_rows(&store, &progress) } else { Ok(0.0) };
     let closed = store.close();
     progress.end();
     if let Err(failure) = outcome {
@@ -106,12 +119,23 @@ pub(crate) fn run(globals: &Globals, args: &ImportArgs) -> Result<(), Failure> {
         }
         return Err(failure);
     }
+    summary.index_seconds = indexed?;
     closed?;
     // Closing has synced whatever the store's settings let wait.
     summary.durable = true;
-    summary.seconds = progress.seconds();
     summary.rows_per_second = summary.rows as f64 / summary.seconds.max(1e-9);
     summary.print(globals.json, args.receipts)
+}
+
+/// Rows that are enough for it get their index now: nobody is there to build it in the background when this is over.
+fn index_rows(store: &PersistentVectorStore, progress: &Progress) -> codegraph_vector::Result<f64> {
+    let (begun, before) = (progress.seconds(), store.stats()?);
+    if before.active_vectors < INDEXED_ROWS {
+        return Ok(0.0);
+    }
+    store.flush()?;
+    store.merge()?;
+    Ok(progress.seconds() - begun)
 }
 
 fn open_rows(args: &ImportArgs) -> Result<Rows, Failure> {

@@ -1,15 +1,20 @@
 //! `cgv merge`: many segments become one.
 
 use clap::Args;
+use codegraph_vector::IndexPolicy;
 use serde::Serialize;
 
-use crate::args::Globals;
+use crate::args::{self, Globals};
 use crate::failure::Failure;
 use crate::{location, output};
 
-/// Merge all segments into one, without the rows that were deleted or replaced
+/// Merge all segments into one, without the rows that were deleted or replaced, and index it
 #[derive(Args, Debug)]
-pub(crate) struct MergeArgs {}
+pub(crate) struct MergeArgs {
+    /// The index that segments get from now on: auto, flat (none), ivf, hnsw, or hnsw:m=M;ef_construction=E
+    #[arg(long, value_name = "KIND", value_parser = args::index)]
+    index: Option<IndexPolicy>,
+}
 
 #[derive(Serialize)]
 struct Merged {
@@ -19,8 +24,11 @@ struct Merged {
     storage_bytes: u64,
 }
 
-pub(crate) fn run(globals: &Globals, _args: &MergeArgs) -> Result<(), Failure> {
+pub(crate) fn run(globals: &Globals, args: &MergeArgs) -> Result<(), Failure> {
     let store = location::open_writing(globals)?;
+    if let Some(policy) = args.index {
+        store.configure(|settings| settings.index = policy)?;
+    }
     // Rows that are in the log alone are part of all segments' rows too.
     store.flush()?;
     let merged = store.merge()? as u64;

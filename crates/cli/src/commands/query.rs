@@ -41,14 +41,18 @@ pub(crate) struct QueryArgs {
     /// .jsonl, which takes larger ids and has the scores
     #[arg(long, value_name = "F.npy|F.jsonl")]
     out: Option<PathBuf>,
-    /// Effort: more finds more of the nearest. Without an index it changes nothing
-    #[arg(long, value_name = "E")]
+    /// Effort, as a number of the index's own: more finds more of the nearest. Without an index it changes nothing
+    #[arg(long, value_name = "E", conflicts_with = "exact")]
     ef: Option<NonZeroU32>,
-    /// Compare with every vector, also where the store has codes of them
+    /// Effort, as the share of the nearest that is to be found, by what was measured when the index was built
+    /// [default: 0.95]
+    #[arg(long, value_name = "R", conflicts_with_all = ["exact", "ef"])]
+    effort: Option<f32>,
+    /// Compare with every vector, also where there is an index or there are codes
     #[arg(long)]
     exact: bool,
-    /// In a compressed store: how many of the nearest by codes are ranked anew by their vectors; k at least
-    /// [default: 100, or k if that is more]
+    /// How many of the nearest by an index or by codes are ranked anew by their vectors; k at least [default: what the
+    /// index was found to need; 100 by codes]
     #[arg(long, value_name = "N", conflicts_with = "exact")]
     rerank: Option<u32>,
     /// Threads, each with one query at a time
@@ -119,8 +123,6 @@ fn out_format(path: &Path) -> Result<Format, Failure> {
 }
 
 fn read_requests(args: &QueryArgs, dimension: usize) -> Result<Vec<SearchRequest>, Failure> {
-    // There is no index yet that effort could be asked of.
-    let _ = args.ef;
     let mut vectors = formats::open_vectors(&args.file)?;
     if vectors.dimension() != dimension {
         let message =
@@ -137,6 +139,8 @@ fn read_requests(args: &QueryArgs, dimension: usize) -> Result<Vec<SearchRequest
             with_metadata: false,
             exact: args.exact,
             rerank: args.rerank.map(|rows| rows as usize),
+            effort: args.effort,
+            ef: args.ef.map(|ef| ef.get() as usize),
             ..SearchRequest::new(vector, args.k as usize)
         }));
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use codegraph_vector::{CompressionStatistics, EmbedderId, StorageHeader, StoreStatistics};
+use codegraph_vector::{CompressionStatistics, EmbedderId, IndexStatistics, StorageHeader, StoreStatistics};
 use codegraph_vector_indexer::{printable, root_of};
 use serde::Serialize;
 
@@ -36,6 +36,7 @@ struct Shown {
     wal_files: u64,
     replay_bytes: u64,
     replayed_commits: u64,
+    index: Index,
     compression: Compression,
     store_id: String,
     format_version: u32,
@@ -44,6 +45,25 @@ struct Shown {
     embedder: Option<ShownEmbedder>,
     /// The folder that it is the index of.
     root: Option<String>,
+}
+
+/// How rows in segments are indexed.
+#[derive(Serialize)]
+struct Index {
+    #[serde(rename = "type")]
+    policy: String,
+    ivf_rows: u64,
+    hnsw_rows: u64,
+    flat_rows: u64,
+    bytes: u64,
+    waiting_segments: u64,
+}
+
+impl From<IndexStatistics> for Index {
+    fn from(stats: IndexStatistics) -> Self {
+        let IndexStatistics { policy, ivf_rows, hnsw_rows, flat_rows, bytes, waiting_segments } = stats;
+        Self { policy, ivf_rows, hnsw_rows, flat_rows, bytes, waiting_segments }
+    }
 }
 
 /// Without codes, that there are none (`ratio`) and that no near vector is missed (`recall_at_10`) holds by
@@ -155,6 +175,7 @@ impl Shown {
             wal_files: stats.wal_files,
             replay_bytes: stats.replay_bytes,
             replayed_commits: stats.recovery.replayed_commits,
+            index: stats.index.clone().into(),
             compression: Compression::of(stats.compression.as_ref(), ratio_disk),
             store_id: header.store_id.to_string(),
             format_version: header.format_version,
@@ -183,6 +204,13 @@ impl Shown {
         let (memory, replay) = (output::bytes(self.memtable_bytes), output::bytes(self.replay_bytes));
         line("not yet flushed", format!("{}, {memory}", output::count(self.memtable_rows, "row")))?;
         line("log to replay", format!("{replay} ({})", output::count(self.wal_files, "file")))?;
+        let Index { policy, ivf_rows, hnsw_rows, flat_rows, bytes, waiting_segments } = &self.index;
+        line("index", format!("{policy}, {}", output::bytes(*bytes)))?;
+        let waiting = output::count(*waiting_segments, "segment");
+        line(
+            "  rows",
+            format!("{ivf_rows} in cells, {hnsw_rows} in graphs, {flat_rows} in none; {waiting} waiting"),
+        )?;
         self.compression.write(&mut line)?;
         line("store id", self.store_id.clone())?;
         line("content hash", self.content_hash.clone())

@@ -35,6 +35,11 @@ impl QueryReservoir {
         }
     }
 
+    /// Up to `most` of the queries that are in it now, row-major.
+    pub(crate) fn some(&self, most: usize) -> Vec<f32> {
+        self.0.lock().queries.iter().take(most).flat_map(|query| query.iter().copied()).collect()
+    }
+
     /// The queries that are in it now.
     pub(crate) fn snapshot(&self) -> Vec<Box<[f32]>> {
         self.0.lock().queries.clone()

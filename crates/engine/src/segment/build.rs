@@ -9,6 +9,7 @@ use codegraph_vector_storage::{LOSSY_VECTORS, SectionKind, SegmentFileRef, Segme
 
 use half::f16;
 
+use super::build_index::{self, IndexPlan};
 use super::build_vectors;
 use super::section::kind;
 use crate::compression::{Encoding, Keep, TrainedCodec};
@@ -65,12 +66,17 @@ pub(crate) struct Plan<'a, S> {
     pub(crate) dimension: usize,
     /// How vectors are written.
     pub(crate) encoding: Encoding,
+    /// The index, if there is to be one.
+    pub(crate) index: Option<IndexPlan<'a>>,
     /// In (path, id) order, at least one.
     pub(crate) rows: &'a [BuildRow<S>],
 }
 
 /// Writes the segment, complete and durable, and says what the manifest has to know of it.
-pub(crate) fn build<S: Copy>(plan: &Plan<'_, S>, source: &dyn RowSource<S>) -> Result<SegmentRef> {
+pub(crate) fn build<S: Copy + Sync>(
+    plan: &Plan<'_, S>,
+    source: &(dyn RowSource<S> + Sync),
+) -> Result<SegmentRef> {
     let required = if plan.encoding.keep == Keep::Full { 0 } else { LOSSY_VECTORS };
     let mut writer = SegmentWriter::create_requiring(plan.vfs, plan.layout, plan.store, plan.id, required)?;
     let ids: Vec<NodeId> = plan.rows.iter().map(|row| row.id).collect();
@@ -82,6 +88,7 @@ pub(crate) fn build<S: Copy>(plan: &Plan<'_, S>, source: &dyn RowSource<S>) -> R
         write_columns(plan.rows.iter().map(|row| row.columns), sink)
     })?;
     build_vectors::write(&mut writer, plan, source)?;
+    build_index::write(&mut writer, plan, source)?;
     let mut index = PayloadIndexBuilder::new();
     section(&mut writer, kind::PAYLOAD, |sink| {
         let mut payload = PayloadWriter::new(sink);

@@ -115,7 +115,7 @@ pub(super) fn rows_of(vectors: &[Vec<f32>]) -> Vec<BuildRow<usize>> {
 pub(super) fn build_from(
     sim: &SimVfs,
     rows: &[BuildRow<usize>],
-    source: &dyn RowSource<usize>,
+    source: &(dyn RowSource<usize> + Sync),
     dimension: usize,
     encoding: Encoding,
 ) -> Result<SegmentRef> {
@@ -127,6 +127,7 @@ pub(super) fn build_from(
         base_seqno: SeqNo(1000),
         dimension,
         encoding,
+        index: None,
         rows,
     };
     build(&plan, source)

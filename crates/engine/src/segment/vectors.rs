@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use codegraph_vector_ann::Kernels;
 use codegraph_vector_base::{Crc32c, Error, NodeId, Result, RowChecksum, RowOrdinal};
 use codegraph_vector_storage::SegmentFile;
 use half::f16;
@@ -146,6 +147,19 @@ impl Segment {
                 trained.restore(&code, &[self.columns.norm(ordinal)?], &mut vector);
                 Ok(Cow::Owned(vector))
             }
+        }
+    }
+
+    /// Asks for what is kept of a row's vector, to have it at hand soon. A hint.
+    pub(crate) fn prefetch(&self, ordinal: RowOrdinal) {
+        // What is damaged is told when it is read.
+        let (section, bytes) = match &self.vectors {
+            StoredVectors::Full(section) => (section, size_of::<f32>()),
+            StoredVectors::Half(section, _) => (section, size_of::<f16>()),
+            StoredVectors::None(..) => return,
+        };
+        if let Ok(vector) = floats(section, self.span(ordinal..ordinal + 1, bytes)) {
+            Kernels::best().prefetch(vector);
         }
     }
 

@@ -85,6 +85,7 @@ pub(crate) struct Writer {
     pub(crate) flush_job: Background,
     pub(crate) merge_job: Background,
     pub(crate) compress_job: Background,
+    pub(crate) index_job: Background,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
 }

@@ -178,6 +178,8 @@ impl Core {
             base_seqno: frozen.cut.seqno,
             dimension: self.dimension,
             encoding: self.encoding(rows.len()),
+            // Whoever writes does not wait for an index; the segment gets one in the background.
+            index: None,
             rows: &rows,
         };
         build(&plan, &source).map(Some)

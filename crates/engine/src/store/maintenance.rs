@@ -11,6 +11,9 @@ use super::core::{Core, Writer};
 use crate::options::Durability;
 use crate::pool;
 
+/// Without a flush for so long, indexes are built.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// A kind of work that runs in the background, one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Background {
@@ -38,7 +41,7 @@ impl Drop for Round<'_> {
 
 impl Core {
     /// Has the pool flush what is frozen, clear away what is not needed, and then merge what is due, and do what is due
-    /// for compression; flushes do not wait for merges, nor merges for the training of a codec.
+    /// for compression and indexes; flushes do not wait for merges, nor merges for the training of a codec.
     pub(crate) fn schedule_maintenance(self: &Arc<Self>) {
         self.schedule(
             |writer| &writer.flush_job,
@@ -46,6 +49,7 @@ impl Core {
                 core.flush_frozen()?;
                 core.schedule_merge();
                 core.schedule_compression();
+                core.schedule_indexing();
                 Ok(())
             },
             |core| !core.version.load().frozen.is_empty(),
@@ -54,6 +58,25 @@ impl Core {
 
     fn schedule_merge(self: &Arc<Self>) {
         self.schedule(|writer| &writer.merge_job, |core| core.merge_where_due(), |core| core.is_merge_due());
+    }
+
+    /// The same for indexes, when no flush came for a while: what is flushed in quick succession is merged before long,
+    /// and gets its index then.
+    fn schedule_indexing(self: &Arc<Self>) {
+        if !self.settings.load().background || !self.is_index_due() {
+            return;
+        }
+        let (core, flushes) = (Arc::downgrade(self), self.counters.flushes.load(Ordering::Relaxed));
+        pool::spawn_after(QUIET, move || {
+            let Some(core) = core.upgrade() else { return };
+            if core.counters.flushes.load(Ordering::Relaxed) == flushes {
+                core.schedule(
+                    |writer| &writer.index_job,
+                    |core| core.build_indexes().map(|_| ()),
+                    |core| core.is_index_due(),
+                );
+            }
+        });
     }
 
     /// The same for compression alone.

@@ -1,20 +1,23 @@
 //! Merge: several segments become one, without the rows that died.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use codegraph_vector_base::{Result, RowOrdinal, SeqNo};
 use codegraph_vector_storage::manifest::SegmentRef;
 use half::f16;
+use parking_lot::Mutex;
 
 use super::core::{Core, Writer};
 use super::flush::lost;
+use super::train::REAL_QUERIES;
 use crate::cache::Caches;
 use crate::compression::{CodebookId, Keep, TrainedCodec};
 use crate::options::{CacheConfig, Settings};
 use crate::rows::row_order;
-use crate::segment::{BuildRow, Calibration, CodeReader, MetadataReader, Plan, RowSource, Segment, build};
+use crate::segment::{
+    BuildRow, Calibration, CodeReader, IndexPlan, MetadataReader, Plan, RowSource, Segment, build,
+};
 use crate::version::{Cut, Version};
 
 /// Segments whose sizes differ by less than this factor are of one tier.
@@ -24,7 +27,7 @@ const TIER_FACTOR: u64 = 4;
 struct SegmentSource<'a> {
     segments: &'a [Arc<Segment>],
     /// One for each segment, whose rows come in order.
-    metadata: RefCell<Vec<MetadataReader<'a>>>,
+    metadata: Mutex<Vec<MetadataReader<'a>>>,
     /// One for each segment: what can be copied.
     codes: Vec<Option<CodeReader<'a>>>,
     /// One for each segment that keeps nothing but codes.
@@ -81,7 +84,7 @@ impl RowSource<SegmentPlace> for SegmentSource<'_> {
     }
 
     fn metadata(&self, place: SegmentPlace, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        read(self.metadata.borrow_mut()[place.segment as usize].encoded(place.row)?)
+        read(self.metadata.lock()[place.segment as usize].encoded(place.row)?)
     }
 }
 
@@ -95,7 +98,7 @@ impl<'a> SegmentSource<'a> {
         };
         let codes = segments.iter().map(reader).collect::<Result<_>>()?;
         let samples = segments.iter().map(|segment| segment.calibration()).collect::<Result<_>>()?;
-        Ok(Self { segments, metadata: RefCell::new(metadata), codes, samples, recode: None })
+        Ok(Self { segments, metadata: Mutex::new(metadata), codes, samples, recode: None })
     }
 
     /// What a row's code was made by, if there is one to be copied.
@@ -179,6 +182,7 @@ impl Core {
             })?;
         }
         self.clear_away()?;
+        self.build_indexes()?;
         Ok(merged)
     }
 
@@ -244,6 +248,16 @@ impl Core {
         } else {
             self.merged_encoding(sources, rows.len())?
         };
+        let (settings, queries) = (self.settings(), self.queries.some(REAL_QUERIES));
+        let stop = || self.is_closing();
+        let spec = self.index_spec(rows.len(), encoding.keep);
+        let index = spec.map(|spec| IndexPlan {
+            spec,
+            metric: self.metric,
+            queries: &queries,
+            threads: settings.index_threads,
+            stop: &stop,
+        });
         let plan = Plan {
             vfs: &*self.environment.vfs,
             layout: &self.layout,
@@ -252,6 +266,7 @@ impl Core {
             base_seqno: base,
             dimension: self.dimension,
             encoding,
+            index,
             rows: &rows,
         };
         build(&plan, &source).map(Some)

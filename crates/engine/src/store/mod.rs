@@ -13,6 +13,7 @@ mod configure;
 pub(crate) mod core;
 mod encoding;
 mod flush;
+mod indexing;
 mod install;
 mod maintenance;
 mod merge;
@@ -30,6 +31,7 @@ mod verify;
 mod write;
 
 pub use commit::CommitReceipt;
+pub use indexing::IndexStatistics;
 pub use open::RecoveryReport;
 pub(crate) use open::open;
 pub use search::{MAX_LIMIT, Match, SearchRequest, SearchResults};

@@ -390,6 +390,7 @@ pub(super) fn assemble(
             flush_job: Background::default(),
             merge_job: Background::default(),
             compress_job: Background::default(),
+            index_job: Background::default(),
             training: Training::default(),
             sync_scheduled: AtomicBool::new(false),
         })

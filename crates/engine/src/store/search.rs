@@ -9,6 +9,8 @@
 
 mod coded;
 mod exact;
+mod indexed;
+mod rank;
 
 use std::sync::atomic::Ordering;
 
@@ -25,6 +27,8 @@ use crate::node::NodeMetadata;
 use crate::version::Version;
 use coded::CodedSearches;
 use exact::{SegmentPass, scan_chunk};
+use indexed::IndexedSearches;
+use rank::{Ranking, SegmentRow};
 
 /// Most results of one search.
 pub const MAX_LIMIT: usize = 10_000;
@@ -44,10 +48,18 @@ pub struct SearchRequest {
     pub with_vector: bool,
     /// Whether every vector is looked at, codes or not; of rows that have nothing but a code, what it decodes to.
     pub exact: bool,
-    /// Where rows have codes: how many of the nearest by codes are ranked anew by their vectors, at least
-    /// [`limit`](Self::limit); 100 unless said, or the limit if that is more. Codes may leave out some of the nearest:
-    /// more candidates find more of them.
+    /// Where rows are found by codes or an index: how many of the nearest by those are ranked anew by their vectors, at
+    /// least [`limit`](Self::limit); unless said, as many as an index was found to need, or 100 by codes. Codes may leave
+    /// out some of the nearest: more candidates find more of them.
     pub rerank: Option<usize>,
+    /// Where there is an index: the share of the nearest that is to be found, from 0 to 1; 0.95 unless said. What it takes
+    /// was measured when the index was built.
+    pub effort: Option<f32>,
+    /// The same as a number of the index's own: cells that are looked at, or nodes of a graph that are kept in sight. More
+    /// finds more, in every kind of index. Goes before [`effort`](Self::effort).
+    pub ef: Option<usize>,
+    /// Only nodes of at least this score: those within a radius, the nearest [`limit`](Self::limit) of them.
+    pub min_score: Option<f32>,
 }
 
 impl SearchRequest {
@@ -61,6 +73,9 @@ impl SearchRequest {
             with_vector: false,
             exact: false,
             rerank: None,
+            effort: None,
+            ef: None,
+            min_score: None,
         }
     }
 
@@ -83,6 +98,45 @@ impl SearchRequest {
     pub fn with_rerank(mut self, rows: usize) -> Self {
         self.rerank = Some(rows);
         self
+    }
+
+    /// The same with that effort; see [`SearchRequest::effort`].
+    #[must_use]
+    pub fn with_effort(mut self, recall: f32) -> Self {
+        self.effort = Some(recall);
+        self
+    }
+
+    /// The same with that effort; see [`SearchRequest::ef`].
+    #[must_use]
+    pub fn with_ef(mut self, ef: usize) -> Self {
+        self.ef = Some(ef);
+        self
+    }
+
+    /// The same within a radius; see [`SearchRequest::min_score`].
+    #[must_use]
+    pub fn with_min_score(mut self, score: f32) -> Self {
+        self.min_score = Some(score);
+        self
+    }
+
+    /// Refuses what cannot be.
+    fn check(&self) -> Result<()> {
+        if self.limit == 0 || self.limit > MAX_LIMIT {
+            let message = format!("limit is {}, and must be from 1 to {MAX_LIMIT}", self.limit);
+            return Err(Error::invalid(message));
+        }
+        if let Some(effort) = self.effort.filter(|effort| !(0.0..=1.0).contains(effort)) {
+            return Err(Error::invalid(format!("effort is {effort}, and must be from 0 to 1")));
+        }
+        if self.ef == Some(0) {
+            return Err(Error::invalid("ef is 0, and must be at least 1"));
+        }
+        if self.min_score.is_some_and(f32::is_nan) {
+            return Err(Error::invalid("the least score is not a number"));
+        }
+        self.filter.as_ref().map_or(Ok(()), Filter::check)
     }
 
     /// Rows by codes that are ranked anew.
@@ -138,6 +192,16 @@ enum Source {
     Segment(u32, RowOrdinal),
 }
 
+impl Place {
+    /// Where it is, if that is in a segment.
+    fn segment_row(&self) -> Option<SegmentRow> {
+        match self.source {
+            Source::Memory => None,
+            Source::Segment(at, ordinal) => Some(SegmentRow { at, ordinal }),
+        }
+    }
+}
+
 /// A request at work.
 struct Search<'r> {
     request: &'r SearchRequest,
@@ -183,11 +247,7 @@ impl Core {
     fn begin<'r>(&self, request: &'r SearchRequest) -> Result<Search<'r>> {
         check_vector(&request.vector, self.dimension, self.metric)
             .map_err(|error| error.context("the query vector"))?;
-        if request.limit == 0 || request.limit > MAX_LIMIT {
-            let message = format!("limit is {}, and must be from 1 to {MAX_LIMIT}", request.limit);
-            return Err(Error::invalid(message));
-        }
-        request.filter.as_ref().map_or(Ok(()), Filter::check)?;
+        request.check()?;
         self.queries.push(&request.vector);
         let scan = ExactScan::new(self.metric, &request.vector);
         Ok(Search { request, scan, top: TopK::new(request.limit), exact: true })
@@ -197,23 +257,36 @@ impl Core {
         let by_codes = searches.iter().any(|search| !search.request.exact);
         let groups =
             if by_codes { coded::groups(version)? } else { vec![Vec::new(); version.segments.len()] };
-        for (at, (segment, groups)) in version.segments.iter().zip(&groups).enumerate() {
+        let segments = version.segments.iter();
+        let indexes = segments.map(|segment| if by_codes { segment.usable_index() } else { Ok(None) });
+        let indexes = indexes.collect::<Result<Vec<_>>>()?;
+        for (at, segment) in version.segments.iter().enumerate() {
             let pass = SegmentPass { core: self, segment, at: at as u32, seqno };
-            for search in searches.iter_mut().filter(|search| search.request.exact || groups.is_empty()) {
+            let by_vectors = groups[at].is_empty() && indexes[at].is_none();
+            for search in searches.iter_mut().filter(|search| search.request.exact || by_vectors) {
                 pass.scan(search)?;
             }
         }
         if !by_codes {
             return Ok(());
         }
-        let mut coded = CodedSearches::new(version, searches, &groups);
+        let ranking = Ranking::new(version, &groups);
+        let mut indexed = IndexedSearches::new(version, &indexes, searches);
+        indexed.scan(self, seqno)?;
+        indexed.rank_anew(&ranking)?;
+        // Where there is an index, codes are for ranking only.
+        let scanned = groups.iter().zip(&indexes);
+        let scanned: Vec<_> =
+            scanned.map(|(groups, index)| if index.is_some() { &[] } else { &groups[..] }).collect();
+        let mut coded = CodedSearches::new(version, searches, &scanned);
         coded.scan(self, version, seqno)?;
-        coded.rank_anew(version)
+        coded.rank_anew(&ranking)
     }
 
     fn finish(&self, version: &Version, seqno: SeqNo, search: Search<'_>) -> Result<SearchResults> {
         let Search { request, top, exact, .. } = search;
-        let hits = top.into_sorted().into_iter();
+        let far = |hit: &Hit<Place>| request.min_score.is_none_or(|least| hit.score >= least);
+        let hits = top.into_sorted().into_iter().take_while(far);
         let matches = hits.map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
         Ok(SearchResults { matches, score_kind: self.metric, seqno, exact })
     }

@@ -1,15 +1,17 @@
 //! A read view: a pinned version at a SeqNo. Opening one takes no lock; it never changes.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 
-use codegraph_vector_base::{NodeId, Result, RowChecksum, SeqNo};
+use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo};
 
 use super::core::Handle;
 use super::rows::Row;
 use super::search::{SearchRequest, SearchResults};
 use crate::filter::Filter;
 use crate::memtable::MemRow;
-use crate::node::{CodeNode, NodeMetadata};
+use crate::node::{CodeNode, NodeMetadata, node_id_text};
 use crate::version::Version;
 
 /// What the store keeps of a vector beside the vector.
@@ -107,13 +109,31 @@ impl Snapshot {
         self.core.find_row(&self.version, self.seqno, id)
     }
 
-    /// The nearest nodes. Where vectors have codes those are scanned and the nearest ranked anew, unless the request is
-    /// [`exact`](SearchRequest::exact).
+    /// The nearest nodes. Where there is an index or there are codes, candidates are found by those and ranked anew by
+    /// their vectors, unless the request is [`exact`](SearchRequest::exact).
     ///
     /// # Errors
     /// `InvalidInput` for a vector, limit or filter that cannot be; `Corrupt` if a block it needs is damaged.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
         self.core.search(&self.version, self.seqno, request)
+    }
+
+    /// The nodes most like another one, which is not among them; `request` tells how many, among which, and how to look,
+    /// but for its vector.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such node; as [`search`](Self::search).
+    pub fn search_like(&self, id: NodeId, request: &SearchRequest) -> Result<SearchResults> {
+        let row = self.row(id)?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(id)))
+        })?;
+        let others = !Filter::ids([id]);
+        let filter = match &request.filter {
+            Some(filter) => filter.clone().and(others),
+            None => others,
+        };
+        let request = SearchRequest { vector: row.vector, filter: Some(filter), ..request.clone() };
+        self.search(&request)
     }
 
     /// For each of several requests what [`search`](Self::search) finds. Those without a filter share the scan of the
@@ -123,6 +143,30 @@ impl Snapshot {
     /// As [`search`](Self::search), if any of them fails.
     pub fn search_many(&self, requests: &[SearchRequest]) -> Result<Vec<SearchResults>> {
         self.core.search_many(&self.version, self.seqno, requests)
+    }
+
+    /// The same on several threads, each with a part of the requests.
+    ///
+    /// # Errors
+    /// As [`search_many`](Self::search_many).
+    pub fn search_parallel(
+        &self,
+        requests: &[SearchRequest],
+        threads: NonZeroUsize,
+    ) -> Result<Vec<SearchResults>> {
+        let part = requests.len().div_ceil(threads.get()).max(1);
+        let found: Vec<Result<Vec<SearchResults>>> = thread::scope(|scope| {
+            let (first, others) = requests.split_at(part.min(requests.len()));
+            let others = others.chunks(part).map(|part| scope.spawn(|| self.search_many(part)));
+            let others: Vec<_> = others.collect();
+            let first = self.search_many(first);
+            let join = |other: thread::ScopedJoinHandle<'_, _>| {
+                other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            std::iter::once(first).chain(others.into_iter().map(join)).collect()
+        });
+        let found: Vec<Vec<SearchResults>> = found.into_iter().collect::<Result<_>>()?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Ids of the nodes that match a filter, in order.

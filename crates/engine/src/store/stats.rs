@@ -6,6 +6,7 @@ use codegraph_vector_base::{Lsn, Result, RowChecksumSum, SeqNo};
 use codegraph_vector_storage::wal::{LogStatistics, wal_files};
 
 use super::core::Core;
+use super::indexing::IndexStatistics;
 use super::maintenance::Background;
 use super::open::RecoveryReport;
 use crate::compression::CompressionStatistics;
@@ -71,6 +72,8 @@ pub struct StoreStatistics {
     pub quarantined_blocks: u64,
     /// Caches.
     pub cache: CacheStatistics,
+    /// How rows are indexed.
+    pub index: IndexStatistics,
     /// How vectors are compressed, if they are to be.
     pub compression: Option<CompressionStatistics>,
     /// What opening the store found and did.
@@ -102,7 +105,7 @@ impl Core {
         let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let caches = self.caches();
         let background_error = self.writer.as_ref().and_then(|writer| {
-            let jobs = [&writer.flush_job, &writer.merge_job, &writer.compress_job];
+            let jobs = [&writer.flush_job, &writer.merge_job, &writer.compress_job, &writer.index_job];
             jobs.into_iter().find_map(Background::failure)
         });
         Ok(StoreStatistics {
@@ -130,6 +133,7 @@ impl Core {
             searches: self.counters.searches.load(Ordering::Relaxed),
             quarantined_blocks: segments().map(|segment| segment.file().quarantined()).sum(),
             cache: CacheStatistics { block_bytes: caches.block_bytes(), open_files: caches.open_files() },
+            index: self.index_statistics(&version),
             compression: self.compression_statistics(&version),
             recovery: self.recovery.lock().clone(),
             background_error: background_error.map(|error| error.to_string()),

@@ -21,7 +21,7 @@ use crate::version::Version;
 /// Fewer rows than these tell too little of the others.
 const MIN_TRAINING_ROWS: u64 = 1000;
 /// Real queries that are measured with.
-const REAL_QUERIES: usize = 200;
+pub(super) const REAL_QUERIES: usize = 200;
 /// Rows that are handed to a measurement at once.
 const BLOCK_ROWS: usize = 256;
 /// What part of the work training is held to be, measuring being the rest.

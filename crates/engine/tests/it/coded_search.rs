@@ -1,12 +1,12 @@
-//! Search through codes: filters, deaths and snapshots are heeded, scores are true where vectors are kept, near rows
-//! are found, and what is said to be exact is.
+//! Search through codes and indexes: filters, deaths and snapshots are heeded, scores are true where vectors are kept, near
+//! rows are found, and what is said to be exact is.
 
 use std::collections::BTreeMap;
 
 use codegraph_vector::{
-    CodeNode, CodecSpec, CompressRequest, Compression, Filter, Keep, Match, Metric, NodeId, OpenOptions,
-    PersistentVectorStore, Scope, SearchRequest, SearchResults, Snapshot, Target, TestSwitches,
-    VectorMetadata,
+    CodeNode, CodecSpec, CompressRequest, Compression, Filter, IndexPolicy, Keep, Match, Metric, NodeId,
+    OpenOptions, PersistentVectorStore, Scope, SearchRequest, SearchResults, Settings, Snapshot, Target,
+    TestSwitches, VectorMetadata,
 };
 use codegraph_vector_ann::ExactScan;
 use codegraph_vector_testkit::{Rng, SimVfs, generators};
@@ -38,11 +38,13 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, metric: Metric) -> Self {
+    fn new(seed: u64, metric: Metric, index: IndexPolicy) -> Self {
         let sim = SimVfs::new(seed);
         let mut rng = Rng::new(seed);
-        let switches = TestSwitches { min_training_rows: Some(100), ..TestSwitches::default() };
-        let options = OpenOptions { metric: Some(metric), switches, ..sample::options(&sim) };
+        let (min_training_rows, min_index_rows) = (Some(100), Some(100));
+        let switches = TestSwitches { min_training_rows, min_index_rows, ..TestSwitches::default() };
+        let settings = Some(Settings { index, ..sample::settings() });
+        let options = OpenOptions { metric: Some(metric), settings, switches, ..sample::options(&sim) };
         let store = PersistentVectorStore::open(ROOT, options).unwrap();
         let clusters = generators::Clusters::new(&mut rng, DIMENSION, 12, 0.5);
         Self { rng, clusters, metric, store, model: Model::new() }
@@ -69,6 +71,14 @@ impl World {
     fn compress(&self, spec: CodecSpec, keep: Keep) {
         let request = CompressRequest::new(Target::Codec(spec)).with_keep(keep).with_loss();
         self.store.compress(&request, &|_| {}).unwrap();
+    }
+
+    /// Gives segments such an index from now on, and those that are there.
+    fn index(&self, policy: IndexPolicy) {
+        self.store.configure(|settings| settings.index = policy).unwrap();
+        self.store.build_indexes().unwrap();
+        let stats = self.store.stats().unwrap().index;
+        assert_eq!((stats.policy, stats.waiting_segments), (policy.to_string(), 0));
     }
 
     /// Compresses so from now on, but encodes nothing that is there.
@@ -261,9 +271,11 @@ fn is_in(id: NodeId, results: &SearchResults) -> bool {
     results.matches.iter().any(|hit| hit.node_id == id)
 }
 
-/// One store's life, with codecs that come and go.
+/// One store's life, with codecs and indexes that come and go.
 fn history(seed: u64, metric: Metric) {
-    let mut world = World::new(seed, metric);
+    let policies = [IndexPolicy::Ivf, IndexPolicy::hnsw(), IndexPolicy::Flat];
+    let policy = |at: u64| policies[(seed / Metric::ALL.len() as u64 + at) as usize % policies.len()];
+    let mut world = World::new(seed, metric, policy(0));
     let keeps = [Keep::Full, Keep::F16, Keep::None];
     let codec = |rng: &mut Rng| (rng.pick(&specs()).clone(), *rng.pick(&keeps));
     world.put(0..400);
@@ -272,6 +284,8 @@ fn history(seed: u64, metric: Metric) {
     world.check();
     let (spec, keep) = codec(&mut world.rng);
     world.compress(spec, keep);
+    world.check();
+    world.index(policy(1));
     world.check();
     world.put(450..560);
     world.delete_some(40);
@@ -290,6 +304,7 @@ fn history(seed: u64, metric: Metric) {
     world.compress(spec, keep);
     world.check();
     before.check(&mut world);
+    world.store.configure(|settings| settings.index = policy(2)).unwrap();
     world.store.merge().unwrap();
     world.check();
     world.store.compress(&CompressRequest::new(Target::None).with_loss(), &|_| {}).unwrap();
@@ -312,7 +327,7 @@ fn searches_are_right_whatever_is_kept() {
 #[test]
 fn a_kept_vector_is_found_and_scored_as_if_there_were_no_codes() {
     for (seed, spec) in specs().into_iter().enumerate() {
-        let mut world = World::new(seed as u64, Metric::Cosine);
+        let mut world = World::new(seed as u64, Metric::Cosine, IndexPolicy::Flat);
         world.put(0..600);
         world.store.flush().unwrap();
         let requests = world.requests();
@@ -331,7 +346,7 @@ fn a_kept_vector_is_found_and_scored_as_if_there_were_no_codes() {
 
 #[test]
 fn a_result_says_whether_it_is_exact() {
-    let mut world = World::new(1, Metric::Cosine);
+    let mut world = World::new(1, Metric::Cosine, IndexPolicy::Flat);
     world.put(0..600);
     let request = SearchRequest::new(world.vector(), 10);
     let exact = |request: &SearchRequest, world: &World| {

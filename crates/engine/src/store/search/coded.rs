@@ -7,7 +7,8 @@ use codegraph_vector_ann::{Metric, Rows, TopK};
 use codegraph_vector_base::{ErrorKind, Result, RowOrdinal, SeqNo};
 
 use super::exact::SegmentPass;
-use super::{Place, Search, SearchRequest, Source};
+use super::rank::{Ranking, SegmentRow};
+use super::{Place, Search, SearchRequest};
 use crate::compression::{CodebookId, Keep};
 use crate::rows::Candidates;
 use crate::segment::{CodeGroup, Segment};
@@ -25,7 +26,7 @@ pub(super) fn groups(version: &Version) -> Result<Vec<Vec<CodeGroup<'_>>>> {
 
 /// The requests among several that go by codes.
 pub(super) struct CodedSearches<'s, 'r, 'c> {
-    groups: &'c [Vec<CodeGroup<'c>>],
+    groups: &'c [&'c [CodeGroup<'c>]],
     /// Those without a filter first: they look at the same rows, together.
     searches: Vec<&'s mut Search<'r>>,
     /// How many those are.
@@ -49,7 +50,7 @@ impl<'s, 'r, 'c> CodedSearches<'s, 'r, 'c> {
     pub(super) fn new(
         version: &Version,
         searches: &'s mut [Search<'r>],
-        groups: &'c [Vec<CodeGroup<'c>>],
+        groups: &'c [&'c [CodeGroup<'c>]],
     ) -> Self {
         let mut searches: Vec<_> = searches.iter_mut().filter(|search| !search.request.exact).collect();
         searches.sort_by_key(|search| search.request.filter.is_some());
@@ -64,7 +65,7 @@ impl<'s, 'r, 'c> CodedSearches<'s, 'r, 'c> {
 
     /// Finds the candidates in all segments that have codes.
     pub(super) fn scan(&mut self, core: &Core, version: &Version, seqno: SeqNo) -> Result<()> {
-        for (at, (segment, groups)) in version.segments.iter().zip(self.groups).enumerate() {
+        for (at, (segment, &groups)) in version.segments.iter().zip(self.groups).enumerate() {
             if groups.is_empty() {
                 continue;
             }
@@ -127,23 +128,14 @@ impl<'s, 'r, 'c> CodedSearches<'s, 'r, 'c> {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Ranks the candidates by their vectors, those without by their codes, among what was found without codes.
-    pub(super) fn rank_anew(self, version: &Version) -> Result<()> {
+    /// Ranks the candidates anew, among what was found without codes.
+    pub(super) fn rank_anew(self, ranking: &Ranking<'_>) -> Result<()> {
         for (search, candidates) in self.searches.into_iter().zip(self.candidates) {
             // Where there is room left, nothing was kept out.
             search.exact &= candidates.len() < candidates.k();
-            for hit in candidates.into_sorted() {
-                let Source::Segment(at, ordinal) = hit.key.source else { continue };
-                let segment = &version.segments[at as usize];
-                let score = match segment.keep() {
-                    Keep::None => hit.score,
-                    Keep::F16 | Keep::Full => {
-                        let norm = segment.columns(ordinal)?.norm;
-                        search.scan.score_one(&segment.vector(ordinal)?, norm)
-                    }
-                };
-                search.top.push(score, hit.key);
-            }
+            let found = candidates.into_sorted();
+            let rows: Vec<SegmentRow> = found.iter().filter_map(|hit| hit.key.segment_row()).collect();
+            ranking.rank(search, &rows)?;
         }
         Ok(())
     }
@@ -186,7 +178,11 @@ fn places(group: &CodeGroup<'_>, matching: &Candidates) -> Vec<u32> {
 }
 
 /// The norms of the rows of a group; none where scores do without.
-fn norms<'a>(segment: &'a Segment, group: &CodeGroup<'_>, metric: Metric) -> Result<Cow<'a, [f32]>> {
+pub(super) fn norms<'a>(
+    segment: &'a Segment,
+    group: &CodeGroup<'_>,
+    metric: Metric,
+) -> Result<Cow<'a, [f32]>> {
     if metric == Metric::Cosine && group.trained.codec.input() == Input::Direction {
         return Ok(Cow::Borrowed(&[]));
     }

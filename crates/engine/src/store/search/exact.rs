@@ -5,6 +5,7 @@ use std::sync::Arc;
 use codegraph_vector_ann::{ExactScan, RowBlock, Rows, TopK};
 use codegraph_vector_base::{Result, RowOrdinal, SeqNo};
 
+use super::rank::SegmentRow;
 use super::{Place, Search, Source};
 use crate::filter::Filter;
 use crate::memtable::Chunk;
@@ -155,6 +156,20 @@ impl SegmentPass<'_> {
             failed.get_or_insert(error);
             None
         })
+    }
+
+    /// The same for whoever does without the row's id.
+    pub(super) fn admit_row(
+        &self,
+        ordinal: RowOrdinal,
+        see: &impl Fn(RowOrdinal) -> Result<bool>,
+        failed: &mut Option<codegraph_vector_base::Error>,
+    ) -> Option<SegmentRow> {
+        let seen = see(ordinal).unwrap_or_else(|error| {
+            failed.get_or_insert(error);
+            false
+        });
+        seen.then_some(SegmentRow { at: self.at, ordinal })
     }
 
     fn place(&self, ordinal: RowOrdinal, see: &impl Fn(RowOrdinal) -> Result<bool>) -> Result<Option<Place>> {

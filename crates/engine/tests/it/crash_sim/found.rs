@@ -21,6 +21,7 @@ const SETUP: Setup = Setup {
         keep_tail: false,
         batch_part_bytes: None,
         min_training_rows: None,
+        min_index_rows: None,
     },
 };
 

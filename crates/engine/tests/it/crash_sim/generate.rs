@@ -1,8 +1,8 @@
 //! Random workloads: small stores, few ids and paths, so that everything meets everything.
 
 use codegraph_vector::{
-    CacheConfig, CodeNode, CodecSpec, Compression, Durability, EvictionPolicy, Filter, Keep, Metric, NodeId,
-    Scope, Settings,
+    CacheConfig, CodeNode, CodecSpec, Compression, Durability, EvictionPolicy, Filter, IndexPolicy, Keep,
+    Metric, NodeId, Scope, Settings,
 };
 use codegraph_vector_testkit::{Rng, generators};
 
@@ -186,6 +186,12 @@ pub fn settings(rng: &mut Rng) -> Settings {
             policy: *rng.pick(&[EvictionPolicy::Lru, EvictionPolicy::TinyLfu]),
             max_open_files: *rng.pick(&[1, 8]),
         },
+        index: index(rng),
         ..Settings::default()
     }
+}
+
+/// Each kind of index that there is, and none.
+pub fn index(rng: &mut Rng) -> IndexPolicy {
+    *rng.pick(&[IndexPolicy::Flat, IndexPolicy::Ivf, IndexPolicy::hnsw()])
 }

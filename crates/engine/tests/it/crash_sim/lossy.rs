@@ -59,7 +59,8 @@ struct Lossy {
 
 impl Lossy {
     fn open(&mut self, sim: &SimVfs) -> Check<PersistentVectorStore> {
-        let settings = Settings { durability: Durability::Sync, background: false, ..Settings::default() };
+        let (durability, index) = (Durability::Sync, generate::index(&mut self.rng));
+        let settings = Settings { durability, index, background: false, ..Settings::default() };
         let opened = self.setup.open(sim, &mut self.rng, Some(settings), &SimClock::default());
         opened.map_err(|error| format!("open: {error}"))
     }
@@ -128,7 +129,8 @@ impl Lossy {
 
 fn run(seed: u64) -> Check<usize> {
     let mut rng = Rng::new(seed);
-    let switches = TestSwitches { min_training_rows: Some(2), ..TestSwitches::default() };
+    let (min_training_rows, min_index_rows) = (Some(2), Some(2));
+    let switches = TestSwitches { min_training_rows, min_index_rows, ..TestSwitches::default() };
     let setup = Setup { dimension: rng.between(2, 6), metric: *rng.pick(&Metric::ALL), switches };
     let sim = SimVfs::new(rng.next_u64());
     sim.create_dir_all(Path::new("/data")).map_err(|error| error.to_string())?;

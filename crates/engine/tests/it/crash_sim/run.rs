@@ -70,6 +70,7 @@ pub fn run(seed: u64, sabotage: Sabotage, verbose: bool) -> Check<Summary> {
     let mut switches = sabotage.switches;
     switches.batch_part_bytes = Some(*rng.pick(&[200, 1000, 1 << 20]));
     switches.min_training_rows = Some(rng.between(1, 6) as u64);
+    switches.min_index_rows = Some(rng.between(1, 6) as u64);
     let setup = Setup { dimension: rng.between(2, 5), metric: generate::metric(&mut rng), switches };
     let sim = SimVfs::new(rng.next_u64());
     let steps = rng.between(10, 26);

@@ -1,0 +1,225 @@
+//! Rows found by indexes: each gives candidates with estimated scores, the best of all segments are ranked anew.
+//!
+//! A filter is met in one of two ways, whichever looks at less: its matches are scored one by one by their sketches; or the
+//! index is searched with more effort, the fewer rows match, and admits only those. With few matches all are ranked.
+
+use std::ops::Range;
+
+use codegraph_vector_ann::TopK;
+use codegraph_vector_ann::index::{IndexKind, IndexQuery, Rung};
+use codegraph_vector_base::{Error, Result, SeqNo};
+
+use super::exact::SegmentPass;
+use super::rank::{Ranking, SegmentRow};
+use super::{Search, SearchRequest};
+use crate::segment::SegmentIndex;
+use crate::store::core::Core;
+use crate::version::Version;
+
+/// The share of the nearest that a search finds unless it says otherwise.
+const DEFAULT_RECALL: f32 = 0.95;
+/// Results for which indexes were measured.
+const MEASURED_RESULTS: usize = 10;
+/// What it costs to score a listed row, in rows that cells are scanned of.
+const LISTED_COST: u64 = 40;
+/// The same in nodes that a graph walks over.
+const LISTED_COST_OF_NODES: u64 = 1;
+
+/// How much one index is asked for one search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Effort {
+    ef: usize,
+    candidates: usize,
+}
+
+impl SearchRequest {
+    /// The effort for an index that was measured so, whose rows match in such a share.
+    fn effort_for(&self, rungs: &[Rung], share: f64) -> Effort {
+        let asked = |rung: &&Rung| match self.ef {
+            Some(ef) => rung.ef >= ef,
+            None => rung.recall >= self.effort.unwrap_or(DEFAULT_RECALL),
+        };
+        let found = rungs.iter().find(asked).or(rungs.last());
+        let (ef, candidates) = found.map_or((self.limit, self.limit), |rung| (rung.ef, rung.candidates));
+        let times = (self.limit as f64 / MEASURED_RESULTS as f64).max(1.0);
+        // Rows further down the list are found further out, but not that much.
+        let ef = self.ef.map_or_else(|| (ef as f64 * times.sqrt()).ceil() as usize, |ef| ef);
+        // Of rows that match in a small share the nearest are far out, and where they are depends on the filter.
+        let ef = (ef as f64 / (share * share).max(1e-9)).ceil().min(1e9) as usize;
+        let candidates = (candidates as f64 * times).ceil() as usize;
+        Effort { ef, candidates: self.rerank.unwrap_or(candidates).max(self.limit) }
+    }
+}
+
+/// The requests among several that go by indexes.
+pub(super) struct IndexedSearches<'s, 'r, 'v> {
+    version: &'v Version,
+    /// The index of each segment, if it has one that can be used.
+    indexes: &'v [Option<SegmentIndex<'v>>],
+    /// Those without a filter first: they go through an index together.
+    searches: Vec<&'s mut Search<'r>>,
+    /// How many those are.
+    together: usize,
+    /// For each search, the nearest so far.
+    candidates: Vec<TopK<SegmentRow>>,
+}
+
+impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
+    /// Those that do not ask to be exact.
+    pub(super) fn new(
+        version: &'v Version,
+        indexes: &'v [Option<SegmentIndex<'v>>],
+        searches: &'s mut [Search<'r>],
+    ) -> Self {
+        let mut searches: Vec<_> = searches.iter_mut().filter(|search| !search.request.exact).collect();
+        searches.sort_by_key(|search| search.request.filter.is_some());
+        let together = searches.partition_point(|search| search.request.filter.is_none());
+        // As many as the index that wants the most.
+        let most = |request: &SearchRequest| {
+            let of_index = |found: &SegmentIndex<'_>| {
+                request.effort_for(found.index.calibration().rungs(), 1.0).candidates
+            };
+            indexes.iter().flatten().map(of_index).max().unwrap_or(0)
+        };
+        let candidates = searches.iter().map(|search| TopK::new(most(search.request))).collect();
+        Self { version, indexes, searches, together, candidates }
+    }
+
+    /// Finds the candidates in all segments that have an index.
+    pub(super) fn scan(&mut self, core: &Core, seqno: SeqNo) -> Result<()> {
+        for (at, (segment, found)) in self.version.segments.iter().zip(self.indexes).enumerate() {
+            let Some(found) = found else { continue };
+            let pass = SegmentPass { core, segment, at: at as u32, seqno };
+            let vectors = self.searches.iter().map(|search| found.index.prepare(&search.request.vector));
+            let queries: Vec<IndexQuery> = vectors.collect();
+            self.scan_together(&pass, found, &queries[..self.together])?;
+            for number in self.together..self.searches.len() {
+                self.scan_apart(&pass, found, number, &queries[number])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn scan_together(
+        &mut self,
+        pass: &SegmentPass<'_>,
+        found: &SegmentIndex<'_>,
+        queries: &[IndexQuery],
+    ) -> Result<()> {
+        let rows = pass.segment.rows() as usize;
+        let in_full = |top: &TopK<SegmentRow>| top.k() >= rows;
+        if !self.candidates[..self.together].iter().any(in_full) {
+            return self.walk(pass, found, 0..self.together, queries);
+        }
+        for (number, query) in queries.iter().enumerate() {
+            if in_full(&self.candidates[number]) {
+                // All rows would be ranked by their vectors.
+                pass.scan(self.searches[number])?;
+            } else {
+                self.walk(pass, found, number..number + 1, std::slice::from_ref(query))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Searches the index for some searches without a filter.
+    fn walk(
+        &mut self,
+        pass: &SegmentPass<'_>,
+        found: &SegmentIndex<'_>,
+        numbers: Range<usize>,
+        queries: &[IndexQuery],
+    ) -> Result<()> {
+        let (searches, tops) = (&mut self.searches[numbers.clone()], &mut self.candidates[numbers]);
+        let rungs = found.index.calibration().rungs();
+        let efforts: Vec<usize> =
+            searches.iter().map(|search| search.request.effort_for(rungs, 1.0).ef).collect();
+        searches.iter_mut().for_each(|search| search.exact = false);
+        let sees = pass.sight();
+        let mut failed = None;
+        let admit = |_, ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+        found.index.search(found.bytes, queries, &efforts, admit, tops);
+        for ((search, query), top) in searches.iter().zip(queries).zip(tops) {
+            if is_short(found, top, pass, search.request) {
+                let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+                found.index.score_listed(found.bytes, query, 0..pass.segment.rows(), admit, top);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn scan_apart(
+        &mut self,
+        pass: &SegmentPass<'_>,
+        found: &SegmentIndex<'_>,
+        number: usize,
+        query: &IndexQuery,
+    ) -> Result<()> {
+        let search = &mut *self.searches[number];
+        let Some(filter) = &search.request.filter else { return Ok(()) };
+        let matching = pass.segment.candidates(filter)?;
+        let top = &mut self.candidates[number];
+        if matching.bitmap.len() <= top.k() as u64 {
+            return pass.scan_matching(search, filter, &matching);
+        }
+        search.exact = false;
+        let rows = f64::from(pass.segment.rows());
+        let effort =
+            search.request.effort_for(found.index.calibration().rungs(), matching.bitmap.len() as f64 / rows);
+        let sees = |ordinal| pass.sees(ordinal, filter, &matching);
+        let mut failed: Option<Error> = None;
+        if list_is_cheaper(found, matching.bitmap.len(), effort.ef) {
+            let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+            found.index.score_listed(found.bytes, query, &matching.bitmap, admit, top);
+        } else {
+            let admit = |_, ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+            let tops = std::slice::from_mut(top);
+            found.index.search(found.bytes, std::slice::from_ref(query), &[effort.ef], admit, tops);
+            if is_short(found, top, pass, search.request) {
+                let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+                found.index.score_listed(found.bytes, query, &matching.bitmap, admit, top);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Ranks the candidates anew, among what was found otherwise.
+    pub(super) fn rank_anew(self, ranking: &Ranking<'_>) -> Result<()> {
+        for (search, candidates) in self.searches.into_iter().zip(self.candidates) {
+            let rows: Vec<SegmentRow> = candidates.into_sorted().into_iter().map(|hit| hit.key).collect();
+            ranking.rank(search, &rows)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a graph was left before there were results enough: the rows that are admitted lie apart. Those that were found in
+/// it are thrown away, as they will be found again.
+fn is_short(
+    found: &SegmentIndex<'_>,
+    top: &mut TopK<SegmentRow>,
+    pass: &SegmentPass<'_>,
+    request: &SearchRequest,
+) -> bool {
+    if found.index.kind() != IndexKind::Hnsw || top.len() >= request.limit {
+        return false;
+    }
+    let hits = std::mem::replace(top, TopK::new(top.k())).into_sorted();
+    for hit in hits.into_iter().filter(|hit| hit.key.at != pass.at) {
+        top.push(hit.score, hit.key);
+    }
+    true
+}
+
+/// Whether scoring so many listed rows looks at less than a search of that effort does.
+fn list_is_cheaper(found: &SegmentIndex<'_>, listed: u64, ef: usize) -> bool {
+    let rows = found.index.rows() as f64;
+    // What was looked at grows with the effort, up to all there is.
+    let rung = found.index.calibration().rungs().iter().rfind(|rung| rung.ef <= ef);
+    let looked_at = rung.map_or(1.0, |rung| f64::from(rung.looked_at) * ef as f64 / rung.ef as f64);
+    let cost = match found.index.kind() {
+        IndexKind::Ivf => LISTED_COST,
+        IndexKind::Hnsw => LISTED_COST_OF_NODES,
+    };
+    (listed * cost) as f64 <= looked_at.min(1.0) * rows
+}
