@@ -78,6 +78,10 @@ bench-filtered *ARGS:
 bench-churn *ARGS:
     cargo run --release -p codegraph-vector-bench -- churn {{ARGS}}
 
+# Searches of a store beside the same index in plain memory, without checks. Give --base, --queries; --index ivf or hnsw.
+bench-overhead *ARGS:
+    cargo run --release -p codegraph-vector-bench -- overhead {{ARGS}}
+
 # Searches with less memory than data, in a cgroup. Give --base, --queries; --cgroup DIR where groups may be made.
 bench-memory-limit *ARGS:
     cargo run --release -p codegraph-vector-bench -- memory-limit {{ARGS}}

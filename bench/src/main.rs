@@ -8,8 +8,8 @@
 //! `cargo run --release -p codegraph-vector-bench -- compress|search --base BASE.npy --queries Q.npy --gt GT.npy
 //! [--peers-dir DIR --python PYTHON] [--peers-json LINES] [--peers PART,…] [--rounds N] [--repeat N] [--min-seconds S]
 //! [--json FILE] [--into BENCHMARKS.md [--mark NAME]]`, and `[--codecs PART;…]` or `[--svg FILE] [--ours "WORDS FOR CGV"]`
-//! `cargo run --release -p codegraph-vector-bench -- live|filtered|churn|memory-limit --base BASE.npy --queries Q.npy
-//! [--compression SPEC] [--seconds S] [--cgroup DIR] [--dir DIR] [--into BENCHMARKS.md [--mark NAME]]`
+//! `cargo run --release -p codegraph-vector-bench -- live|filtered|churn|overhead|memory-limit --base BASE.npy --queries Q.npy
+//! [--index KIND] [--compression SPEC] [--seconds S] [--cgroup DIR] [--dir DIR] [--into BENCHMARKS.md [--mark NAME]]`
 //!
 //! Each pair is interleaved and repeated five times; the median counts. Absolute figures illustrate.
 
@@ -28,6 +28,7 @@ mod index;
 mod live;
 mod memory;
 mod memory_limit;
+mod overhead;
 mod peers;
 mod report;
 mod retrieval;
@@ -63,7 +64,7 @@ struct Args {
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
     let command = given.next().ok_or(
-        "say what to measure: store, scan, memory, retrieval, index, compress, search, live, filtered, churn or memory-limit",
+        "say what to measure: store, scan, memory, retrieval, index, compress, search, live, filtered, churn, overhead or memory-limit",
     )?;
     let mut args = Args {
         command,
@@ -98,6 +99,7 @@ fn args() -> Result<Args, String> {
             "--compression" => {
                 args.kind.compression = Some(value.parse().map_err(|error| format!("{error}"))?);
             }
+            "--index" => args.kind.index = value.parse().map_err(|error| format!("{error}"))?,
             "--seconds" => {
                 args.seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?
             }
@@ -126,6 +128,7 @@ fn searches(folder: &std::path::Path, args: &Args) -> Result<(), Box<dyn std::er
             match other {
                 "live" => live::run(folder, &base, &queries, kind, args.seconds, &mut report)?,
                 "churn" => churn::run(folder, &base, &queries, kind, &mut report)?,
+                "overhead" => overhead::run(folder, &base, &queries, kind, &mut report)?,
                 _ => memory_limit::run(folder, &base, path, kind, args.cgroup.as_deref(), &mut report)?,
             }
             if report.is_empty() {
@@ -178,7 +181,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
                 _ => search::run(folder.path(), &input, python, options, &args.ours)?,
             }
         }
-        "live" | "filtered" | "churn" | "memory-limit" => searches(folder.path(), &args)?,
+        "live" | "filtered" | "churn" | "overhead" | "memory-limit" => searches(folder.path(), &args)?,
         // Some benchmarks start themselves again with these, to look at fresh processes.
         "open" => memory::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,
         "limited-search" => {

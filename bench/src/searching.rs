@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use codegraph_vector::{
-    CodeNode, CompressRequest, Compression, NodeId, OpenOptions, PersistentVectorStore, SearchRequest,
-    SearchResults, Settings, Snapshot, Target,
+    CodeNode, CompressRequest, Compression, IndexPolicy, NodeId, OpenOptions, PersistentVectorStore,
+    SearchRequest, SearchResults, Settings, Snapshot, Target,
 };
 
 use crate::data::Vectors;
@@ -25,6 +25,7 @@ const EXACT_STEP: usize = 64;
 pub(crate) struct Kind {
     /// A codec and what to keep.
     pub(crate) compression: Option<Compression>,
+    pub(crate) index: IndexPolicy,
     /// Of a memtable, if not the usual.
     pub(crate) memtable_bytes: Option<u64>,
 }
@@ -35,7 +36,8 @@ pub(crate) type Found = Vec<Vec<NodeId>>;
 impl Kind {
     /// Opens a new store.
     pub(crate) fn create(&self, path: &Path, dimension: usize) -> Outcome<PersistentVectorStore> {
-        let mut settings = Settings { compression: self.compression.clone(), ..Settings::default() };
+        let Self { compression, index, .. } = self.clone();
+        let mut settings = Settings { compression, index, ..Settings::default() };
         settings.memtable_bytes = self.memtable_bytes.unwrap_or(settings.memtable_bytes);
         let options =
             OpenOptions { dimension: Some(dimension), settings: Some(settings), ..OpenOptions::default() };

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use codegraph_vector::{
-    CompressRequest, Compression, Error, OpenOptions, PersistentVectorStore, Result, SearchRequest, Target,
+    CompressRequest, Compression, Error, IndexPolicy, OpenOptions, PersistentVectorStore, Result,
+    SearchRequest, Settings, Target,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,6 +26,8 @@ const TRUTH_STEP: usize = 64;
 pub(super) struct Plan {
     /// The file of the vectors, in full.
     pub(super) base: PathBuf,
+    /// The index that was asked for.
+    pub(super) index: Option<String>,
     pub(super) compression: Option<String>,
 }
 
@@ -70,9 +73,12 @@ fn build(home: &Path, plan: &Plan, progress: &Progress) -> Result<Ready, Failure
     let vectors = formats::open_vectors(&plan.base)?;
     let (rows, dimension) = (vectors.rows(), vectors.dimension());
     let compression = plan.compression.as_deref().map(str::parse::<Compression>).transpose()?;
+    let index = plan.index.as_deref().map(str::parse::<IndexPolicy>).transpose()?;
+    let settings = Settings { index: index.unwrap_or_default(), ..Settings::default() };
     let path = store(home);
     let begun = progress.seconds();
-    let options = OpenOptions { dimension: Some(dimension), ..OpenOptions::default() };
+    let options =
+        OpenOptions { dimension: Some(dimension), settings: Some(settings), ..OpenOptions::default() };
     let store = PersistentVectorStore::open(&path, options)?;
     let mut done = 0;
     commit_all(
@@ -88,11 +94,12 @@ fn build(home: &Path, plan: &Plan, progress: &Progress) -> Result<Ready, Failure
     store.flush()?;
     let imported = progress.seconds();
     progress.says("merging and indexing");
-    store.merge()?;
     if let Some(Compression { spec, keep }) = compression {
         let request = CompressRequest { keep, ..CompressRequest::new(Target::Codec(spec)) };
         store.compress(&request, &|_| {})?;
     }
+    store.merge()?;
+    store.build_indexes()?;
     let indexed = progress.seconds();
     store.close()?;
     let (import_s, index_s) = (millis(imported - begun), millis(indexed - imported));
@@ -109,7 +116,7 @@ fn build(home: &Path, plan: &Plan, progress: &Progress) -> Result<Ready, Failure
 impl Plan {
     /// How rows name it.
     fn params(&self) -> Map<String, Value> {
-        let known = [("compression", self.compression.clone())];
+        let known = [("index", self.index.clone()), ("compression", self.compression.clone())];
         known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
     }
 }

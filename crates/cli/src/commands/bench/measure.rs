@@ -9,7 +9,7 @@ use clap::Args;
 use codegraph_vector::{Error, OpenOptions, PersistentVectorStore, Result, SearchRequest, SearchResults};
 use codegraph_vector_base::{Clock, SystemClock};
 
-use super::effort::{self, Sweep, Verdict};
+use super::effort::{self, Effort, Sweep, Verdict};
 use super::memory::resident;
 use super::rows::Found;
 use crate::failure::Failure;
@@ -42,6 +42,9 @@ pub(crate) struct MeasureArgs {
     /// Of each run
     #[arg(long)]
     pub(super) min_seconds: f64,
+    /// Further numbers of candidates to try
+    #[arg(long, value_delimiter = ',')]
+    pub(super) rerank: Vec<usize>,
     /// CPUs to run on
     #[arg(long)]
     pub(super) threads: NonZeroU16,
@@ -52,6 +55,7 @@ struct Task {
     store: PersistentVectorStore,
     vectors: Vec<Vec<f32>>,
     truth: Vec<Vec<u64>>,
+    threads: NonZeroU16,
     clock: SystemClock,
 }
 
@@ -65,24 +69,9 @@ struct Run {
 pub(super) fn run(args: &MeasureArgs) -> Result<(), Failure> {
     pin(args.threads.get().into())?;
     let task = Task::read(args)?;
-    let mut sweep = Sweep::default();
-    let ladder = effort::ladder(args.k);
-    let top = ladder.len() - 1;
-    for (at, effort) in ladder.enumerate() {
-        let requests: Vec<SearchRequest> =
-            task.vectors.iter().map(|vector| effort::request(vector, args.k, effort)).collect();
-        // This is the warm pass, too.
-        let found = task.store.snapshot()?.search_many(&requests)?;
-        let recall = recall(&found, &task.truth, args.k);
-        let Verdict { is_timed, is_end } = sweep.judge(recall, at == top);
-        if is_timed {
-            let runs: Vec<Run> =
-                (0..args.repeat).map(|_| task.time(&requests, args.min_seconds)).collect::<Result<_>>()?;
-            print(&found_by(effort, recall, &runs))?;
-        }
-        if is_end {
-            break;
-        }
+    let stats = task.store.stats()?;
+    for ladder in effort::ladders(&stats.index, args.k, &args.rerank) {
+        task.climb(&ladder, args)?;
     }
     Ok(())
 }
@@ -94,13 +83,13 @@ fn print(found: &Found) -> Result<(), Failure> {
 }
 
 /// The best rate of all runs, and the times of the one with the best median.
-fn found_by(effort: usize, recall: f64, runs: &[Run]) -> Found {
+fn found_by(effort: Effort, recall: f64, runs: &[Run]) -> Found {
     let rounded = |figure: f64, steps: f64| (figure * steps).round() / steps;
     let qps = runs.iter().map(|run| run.qps).fold(0.0, f64::max);
     let best = runs.iter().min_by(|a, b| a.p50_us.total_cmp(&b.p50_us));
     let (p50_us, p99_us) = best.map_or((0.0, 0.0), |best| (best.p50_us, best.p99_us));
     Found {
-        search_params: effort::params(effort),
+        search_params: effort.params(),
         recall: rounded(recall, 1e4),
         qps: rounded(qps, 10.0),
         qps_by: "batch".to_owned(),
@@ -132,7 +121,37 @@ impl Task {
             .map_err(|error| error.at(&args.queries))?;
         let vectors: Vec<Vec<f32>> = all.chunks_exact(queries.dimension()).map(<[f32]>::to_vec).collect();
         let truth = read_truth(&args.gt, vectors.len(), args.k)?;
-        Ok(Self { store, vectors, truth, clock: SystemClock::new() })
+        Ok(Self { store, vectors, truth, threads: args.threads, clock: SystemClock::new() })
+    }
+
+    /// Measures from effort to effort, and prints what it finds.
+    fn climb(&self, ladder: &[Effort], args: &MeasureArgs) -> Result<(), Failure> {
+        let mut sweep = Sweep::default();
+        for (at, effort) in ladder.iter().enumerate() {
+            let requests: Vec<SearchRequest> =
+                self.vectors.iter().map(|vector| effort.request(vector, args.k)).collect();
+            // This is the warm pass, too.
+            let recall = recall(&self.batch(&requests)?, &self.truth, args.k);
+            let Verdict { is_timed, is_end } = sweep.judge(recall, at + 1 == ladder.len());
+            if is_timed {
+                let runs: Vec<Run> = (0..args.repeat)
+                    .map(|_| self.time(&requests, args.min_seconds))
+                    .collect::<Result<_>>()?;
+                print(&found_by(*effort, recall, &runs))?;
+            }
+            if is_end {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self, requests: &[SearchRequest]) -> Result<Vec<SearchResults>> {
+        let snapshot = self.store.snapshot()?;
+        match self.threads.get() {
+            1 => snapshot.search_many(requests),
+            _ => snapshot.search_parallel(requests, self.threads.into()),
+        }
     }
 
     /// One run: all queries in one go, again and again, then each by itself.
@@ -140,7 +159,7 @@ impl Task {
         let now = || self.clock.monotonic().as_secs_f64();
         let (start, mut done) = (now(), 0);
         let qps = loop {
-            self.store.snapshot()?.search_many(requests)?;
+            self.batch(requests)?;
             done += requests.len();
             let took = now() - start;
             if took >= min_seconds {

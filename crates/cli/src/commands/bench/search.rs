@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use codegraph_vector::{Error, Result};
+use codegraph_vector::{Error, IndexPolicy, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::build::{self, Plan, Ready};
 use super::plot;
 use super::rows::{self, Found, Row};
-use crate::args::Globals;
+use crate::args::{self, Globals};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::{files, output};
@@ -45,6 +45,12 @@ pub(crate) struct SearchArgs {
     /// Neighbours to find
     #[arg(short = 'k', value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..=1000))]
     k: u16,
+    /// The index: auto, flat (none), ivf, hnsw, or hnsw:m=M;ef_construction=E [default: auto]
+    #[arg(long, value_name = "KIND", value_parser = args::index)]
+    index: Option<IndexPolicy>,
+    /// Try these numbers of candidates that are ranked anew, too, beside what the index was found to need
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    rerank: Vec<usize>,
     /// Compress the store first: a codec and what to keep, as "transform:bytes=48;keep=full"
     #[arg(long, value_name = "SPEC")]
     compression: Option<String>,
@@ -103,7 +109,11 @@ pub(super) fn run(globals: &Globals, args: &SearchArgs) -> Result<(), Failure> {
 fn measure(args: &SearchArgs, progress: &Progress) -> Result<Vec<Row>, Failure> {
     let scratch = files::scratch(None)?;
     let home = args.dir.clone().unwrap_or_else(|| scratch.path().join("bench"));
-    let plan = Plan { base: files::in_full(&args.base)?, compression: args.compression.clone() };
+    let plan = Plan {
+        base: files::in_full(&args.base)?,
+        index: args.index.map(|index| index.to_string()),
+        compression: args.compression.clone(),
+    };
     let ready = build::ready(&home, &plan, progress)?;
     let truth = match &args.gt {
         Some(path) => path.clone(),
@@ -126,7 +136,8 @@ fn measure(args: &SearchArgs, progress: &Progress) -> Result<Vec<Row>, Failure> 
 
 fn row(ready: &Ready, args: &SearchArgs, found: Found) -> Row {
     Row {
-        peer: OURS.to_owned(),
+        // One that was asked for is another system than what is chosen by itself.
+        peer: args.index.map_or(OURS.to_owned(), |index| format!("{OURS}-{index}")),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         durable: true,
         n: ready.rows,
@@ -150,6 +161,7 @@ fn sweep(args: &SearchArgs, store: &Path, truth: &Path, mut take: impl FnMut(Fou
         .args(number("--repeat", args.repeat.to_string()))
         .args(number("--min-seconds", args.min_seconds.to_string()))
         .args(number("--threads", args.threads.to_string()))
+        .args(args.rerank.iter().flat_map(|rerank| number("--rerank", rerank.to_string())))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
