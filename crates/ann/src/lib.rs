@@ -27,8 +27,10 @@
 pub mod codec;
 pub mod index;
 mod kernels;
+mod linear;
 mod metric;
 mod numeric;
+mod random;
 mod scan;
 mod topk;
 

@@ -50,7 +50,32 @@ impl Metric {
         }
     }
 
-    /// The same, `product` being that of query and row as they are.
+    /// A product of directions that a row must come to for a score of `threshold`, whatever its norm, as long as that
+    /// lies within `norms`; a little too low, or minus infinity where any product may do.
+    pub(crate) fn least_dot(self, threshold: f32, query_norm: f64, (shortest, longest): (f32, f32)) -> f64 {
+        /// Many times the rounding of f32.
+        const SLACK: f64 = 1e-5;
+        let lenient = f64::from(threshold) - SLACK * f64::from(threshold).abs();
+        let (shortest, longest) = (f64::from(shortest), f64::from(longest));
+        if query_norm == 0.0 {
+            return f64::NEG_INFINITY;
+        }
+        let least = match self {
+            // A row of norm 0 scores 0.
+            Self::Cosine if threshold <= 0.0 => f64::NEG_INFINITY,
+            Self::Cosine => lenient,
+            Self::Dot if threshold > 0.0 => lenient / (query_norm * longest),
+            Self::Dot => lenient / (query_norm * shortest),
+            Self::Euclidean => {
+                let room = query_norm * query_norm - lenient * lenient;
+                let norm = room.max(0.0).sqrt().clamp(shortest, longest.max(shortest));
+                (room / norm + norm) / (2.0 * query_norm)
+            }
+        };
+        if least.is_nan() { f64::NEG_INFINITY } else { least - SLACK * least.abs() }
+    }
+
+    /// The score of such a row, `product` being that of query and row as they are.
     pub(crate) fn of_product(self, product: f64, query_norm: f64, norm: f32) -> f32 {
         let norm = f64::from(norm);
         finite(match self {

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::random::Random;
 use super::*;
+use crate::random::Random;
 
 /// Numbers between -1 and 1 that are the same on every machine.
 pub(super) struct Noise(Random);

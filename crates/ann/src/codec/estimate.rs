@@ -95,7 +95,7 @@ impl Estimate {
         for Stage { columns, unit, .. } in &stages {
             let nibbles_here = 2 * columns.start..2 * columns.end;
             for (table, low) in nibbles.tables[nibbles_here.clone()].iter().zip(&lows[nibbles_here]) {
-                let bytes = table.map(|x| ((x - low) * unit.recip() + 0.5) as u8);
+                let bytes = rounded(table, *low, *unit);
                 let errors: [f32; 16] =
                     std::array::from_fn(|at| table[at] - low - unit * f32::from(bytes[at]));
                 below += greatest(&errors);
@@ -158,6 +158,36 @@ impl Estimate {
     }
 }
 
+/// All columns of tables, at least one, in one stage: rounded tables, what one more in a sum of them stands for, and what
+/// a sum of 0 does.
+pub(crate) fn round(tables: &[[f32; 16]], bytes: &mut Vec<[u8; 16]>) -> (f32, f32) {
+    let lows: Vec<f32> = tables.iter().map(least).collect();
+    let ranges: Vec<f32> = tables.iter().zip(&lows).map(|(table, low)| greatest(table) - low).collect();
+    let unit = least_unit(&ranges).max(ranges.iter().sum::<f32>() / room(ranges.len()));
+    let unit = unit.max(f32::MIN_POSITIVE);
+    bytes.clear();
+    bytes.extend(tables.iter().zip(&lows).map(|(table, low)| rounded(table, *low, unit)));
+    (unit, lows.iter().sum())
+}
+
+/// A table in units, from the lowest of its entries.
+#[inline]
+fn rounded(table: &[f32; 16], low: f32, unit: f32) -> [u8; 16] {
+    table.map(|x| ((x - low) * unit.recip() + 0.5) as u8)
+}
+
+/// The least unit in which the sums over groups of tables with these ranges do not outgrow a byte. An entry may be
+/// rounded up by a half.
+fn least_unit(ranges: &[f32]) -> f32 {
+    let groups = ranges.chunks(GROUP_TABLES).map(|group| group.iter().sum::<f32>());
+    groups.fold(0.0, f32::max) / (GROUP_MOST as f32 - GROUP_TABLES as f32 / 2.0 - 1.0)
+}
+
+/// Units that the ranges of so many tables may come to.
+fn room(tables: usize) -> f32 {
+    f32::from(u16::MAX) - tables as f32
+}
+
 /// The head in two stages, as the first few columns are often the greatest ones; then parts of the tail after each of which
 /// about half of the variance is left that was left before. Also how many stages the head has.
 fn stages(nibbles: &NibbleTables, ranges: &[f32]) -> (Vec<Stage>, usize) {
@@ -193,22 +223,17 @@ fn head_parts(head: usize, with_tail: bool) -> Vec<Range<usize>> {
     [0..first, first..head].into_iter().filter(|columns| !columns.is_empty()).collect()
 }
 
-/// These columns with the least units in which no sum outgrows what the kernels add in. An entry may be rounded up by a
-/// half.
+/// These columns with the least units in which no sum outgrows what the kernels add in.
 fn with_units(parts: &[Range<usize>], ranges: &[f32]) -> Vec<Stage> {
     let ranges_of = |columns: &Range<usize>| &ranges[2 * columns.start..2 * columns.end];
-    let least_unit = |columns: &Range<usize>| {
-        let groups = ranges_of(columns).chunks(GROUP_TABLES).map(|group| group.iter().sum::<f32>());
-        groups.fold(0.0, f32::max) / (GROUP_MOST as f32 - GROUP_TABLES as f32 / 2.0 - 1.0)
-    };
     // The unit of a stage has to do for those behind it.
-    let mut least: Vec<f32> = parts.iter().map(least_unit).collect();
+    let mut least: Vec<f32> = parts.iter().map(|columns| least_unit(ranges_of(columns))).collect();
     for at in (1..least.len()).rev() {
         least[at - 1] = least[at - 1].max(least[at]);
     }
     let whole: f32 = parts.iter().flat_map(ranges_of).sum();
     let tables = parts.iter().map(|columns| 2 * columns.len()).sum::<usize>();
-    let by_all = whole / (f32::from(u16::MAX) - tables as f32);
+    let by_all = whole / room(tables);
     let mut stages: Vec<Stage> = Vec::with_capacity(parts.len());
     // By how much rounding may have raised a sum.
     let mut rounding = 0.0;

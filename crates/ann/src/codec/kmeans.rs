@@ -7,30 +7,30 @@
 //! instead of the products: measured against nalgebra's product and a search through what it writes, that is 10 times
 //! as quick for the 2 to 16 components of a product codec's piece, and 3 times for 128 to 768.
 
-use super::linear::in_parallel;
 use super::points::{Points, half_norms, nearest};
-use super::random::Random;
 use super::{CodecError, TrainControl};
 use crate::kernels::{GROUP, Group};
+use crate::linear::in_parallel;
+use crate::random::Random;
 
 /// How to look for clusters.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct KMeans {
+pub(crate) struct KMeans {
     /// Centroids to find.
-    pub(super) centroids: usize,
+    pub(crate) centroids: usize,
     /// Lloyd iterations at most.
-    pub(super) iterations: usize,
+    pub(crate) iterations: usize,
     /// An iteration that takes less than this share off the objective is the last.
-    pub(super) least_gain: f64,
+    pub(crate) least_gain: f64,
 }
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Clusters {
+pub(crate) struct Clusters {
     /// Row-major; in no particular order.
-    pub(super) centroids: Vec<f32>,
+    pub(crate) centroids: Vec<f32>,
     /// Sum of the squared distances of points from their nearest centroids, before each iteration.
-    pub(super) objectives: Vec<f64>,
+    pub(crate) objectives: Vec<f64>,
 }
 
 /// For each point the number of its centroid, and the squared distance.
@@ -41,7 +41,7 @@ impl KMeans {
     ///
     /// # Errors
     /// [`CodecError::Stopped`] if `control` said so.
-    pub(super) fn train(
+    pub(crate) fn train(
         &self,
         points: &Points,
         random: &mut Random,
@@ -55,7 +55,7 @@ impl KMeans {
     ///
     /// # Errors
     /// [`CodecError::Stopped`] if `control` said so.
-    pub(super) fn improve(
+    pub(crate) fn improve(
         &self,
         points: &Points,
         mut centroids: Vec<f32>,

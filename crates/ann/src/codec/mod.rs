@@ -16,22 +16,20 @@ mod binary;
 #[path = "conformance_tests.rs"]
 mod conformance;
 mod error;
-mod estimate;
-mod kmeans;
-mod linear;
+pub(crate) mod estimate;
+pub(crate) mod kmeans;
 mod measure;
-mod nibbles;
+pub(crate) mod nibbles;
 mod packed;
-mod points;
+pub(crate) mod points;
 mod product;
-mod random;
 mod report;
 mod scalar;
 mod scan;
 mod spec;
 mod train;
-mod transform;
-mod wire;
+pub(crate) mod transform;
+pub(crate) mod wire;
 
 pub use error::CodecError;
 pub use measure::Measure;

@@ -134,6 +134,15 @@ pub(crate) fn set_nibble(code: &mut [u8], j: usize, value: u8) {
     code[j / 2] |= (value & 15) << (4 * (j % 2));
 }
 
+/// Writes the nibbles of `count` codes, of which the bytes at one place lie together, each to the front of its code.
+pub(crate) fn put_columns(columns: &[u8], count: usize, codes: &mut [u8], code_bytes: usize) {
+    for (row, code) in codes.chunks_exact_mut(code_bytes).enumerate() {
+        for (byte, column) in code.iter_mut().zip(columns.chunks_exact(count)) {
+            *byte = column[row];
+        }
+    }
+}
+
 /// The share of the codes that has each value in each nibble; `codes` are as many as have this layout.
 #[must_use]
 pub(crate) fn shares_of(layout: CodeLayout, codes: &[u8]) -> Vec<[f32; 16]> {

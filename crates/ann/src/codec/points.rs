@@ -3,7 +3,7 @@
 use crate::kernels::{GROUP, Group, Kernels};
 
 /// Points of one dimension. Behind the last one, up to a whole group, are zeros.
-pub(super) struct Points {
+pub(crate) struct Points {
     dim: usize,
     len: usize,
     groups: Vec<Group>,
@@ -11,7 +11,7 @@ pub(super) struct Points {
 
 impl Points {
     /// `len` points, of which `row` tells the components by number, those it leaves out at the end being zeros.
-    pub(super) fn new<'a>(dim: usize, len: usize, row: impl Fn(usize) -> &'a [f32]) -> Self {
+    pub(crate) fn new<'a>(dim: usize, len: usize, row: impl Fn(usize) -> &'a [f32]) -> Self {
         let mut groups = vec![[0.0; GROUP]; len.div_ceil(GROUP) * dim];
         for at in 0..len {
             set(&mut groups[at / GROUP * dim..][..dim], at % GROUP, row(at));
@@ -20,7 +20,7 @@ impl Points {
     }
 
     /// `len` points, given in blocks of whole groups, the last as long as it must be; in a block component by component.
-    pub(super) fn of_components<'a>(dim: usize, len: usize, blocks: impl Iterator<Item = &'a [f32]>) -> Self {
+    pub(crate) fn of_components<'a>(dim: usize, len: usize, blocks: impl Iterator<Item = &'a [f32]>) -> Self {
         let mut groups = Vec::with_capacity(len.div_ceil(GROUP) * dim);
         for block in blocks {
             let held = block.len() / dim;
@@ -36,31 +36,31 @@ impl Points {
         Self { dim, len, groups }
     }
 
-    pub(super) fn dim(&self) -> usize {
+    pub(crate) fn dim(&self) -> usize {
         self.dim
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// The groups, each one entry a component.
-    pub(super) fn groups(&self) -> impl ExactSizeIterator<Item = &[Group]> {
+    pub(crate) fn groups(&self) -> impl ExactSizeIterator<Item = &[Group]> {
         self.groups.chunks_exact(self.dim)
     }
 
     /// The groups of the points from `first` on, which begins a group.
-    pub(super) fn groups_from(&self, first: usize, len: usize) -> &[Group] {
+    pub(crate) fn groups_from(&self, first: usize, len: usize) -> &[Group] {
         &self.groups[first / GROUP * self.dim..][..len.div_ceil(GROUP) * self.dim]
     }
 
     /// Component by component.
-    pub(super) fn point(&self, at: usize) -> impl Iterator<Item = f32> {
+    pub(crate) fn point(&self, at: usize) -> impl Iterator<Item = f32> {
         self.groups[at / GROUP * self.dim..][..self.dim].iter().map(move |component| component[at % GROUP])
     }
 
     /// Those points alone, in that order.
-    pub(super) fn select(&self, chosen: &[usize]) -> Self {
+    pub(crate) fn select(&self, chosen: &[usize]) -> Self {
         let mut groups = vec![[0.0; GROUP]; chosen.len().div_ceil(GROUP) * self.dim];
         for (place, &at) in chosen.iter().enumerate() {
             let group = &mut groups[place / GROUP * self.dim..][..self.dim];
@@ -71,19 +71,19 @@ impl Points {
 }
 
 /// Makes `row`, and zeros behind it, the point in one lane of a group.
-pub(super) fn set(group: &mut [Group], lane: usize, row: &[f32]) {
+pub(crate) fn set(group: &mut [Group], lane: usize, row: &[f32]) {
     let (given, rest) = group.split_at_mut(row.len());
     given.iter_mut().zip(row).for_each(|(component, x)| component[lane] = *x);
     rest.iter_mut().for_each(|component| component[lane] = 0.0);
 }
 
 /// Half the squared norm of each centroid, as [`Kernels::nearest`] takes them.
-pub(super) fn half_norms(centroids: &[f32], dim: usize) -> Vec<f32> {
+pub(crate) fn half_norms(centroids: &[f32], dim: usize) -> Vec<f32> {
     centroids.chunks_exact(dim).map(|centroid| centroid.iter().map(|x| x * x).sum::<f32>() / 2.0).collect()
 }
 
 /// For each of some points: the number of the nearest centroid and its squared distance.
-pub(super) fn nearest(
+pub(crate) fn nearest(
     groups: &[Group],
     len: usize,
     dim: usize,

@@ -17,12 +17,12 @@ pub(super) use training::train;
 
 use std::sync::Arc;
 
-use super::linear::{BLOCK, products_by_column, weighted_sums};
 use super::nibbles::head_bytes;
 use super::points::{half_norms, set};
 use super::wire::{Reader, malformed, put_f32s, put_u32s};
 use super::{CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, check_lengths, spec};
 use crate::kernels::{GROUP, Group, Kernels};
+use crate::linear::{BLOCK, products_by_column, weighted_sums};
 
 /// No number of a sample or codebook is greater: so no sum of products of them overflows.
 const GREATEST: f32 = 1e15;

@@ -197,29 +197,12 @@ impl<'c> CodeScan<'c> {
         }
     }
 
-    /// A product that a row must come to for a score of `threshold`, whatever its norm, as long as that lies within
-    /// `norms`; a little too low, or minus infinity where that is not worked out.
-    fn least_dot(&self, threshold: f32, (shortest, longest): (f32, f32)) -> f64 {
-        /// Many times the rounding of f32.
-        const SLACK: f64 = 1e-5;
-        let lenient = f64::from(threshold) - SLACK * f64::from(threshold).abs();
-        let (shortest, longest) = (f64::from(shortest), f64::from(longest));
-        if self.input == Input::AsGiven || self.query_norm == 0.0 {
-            return f64::NEG_INFINITY;
+    /// [`Metric::least_dot`], or minus infinity where that is not worked out.
+    fn least_dot(&self, threshold: f32, norms: (f32, f32)) -> f64 {
+        match self.input {
+            Input::AsGiven => f64::NEG_INFINITY,
+            Input::Direction => self.metric.least_dot(threshold, self.query_norm, norms),
         }
-        let least = match self.metric {
-            // A row of norm 0 scores 0.
-            Metric::Cosine if threshold <= 0.0 => f64::NEG_INFINITY,
-            Metric::Cosine => lenient,
-            Metric::Dot if threshold > 0.0 => lenient / (self.query_norm * longest),
-            Metric::Dot => lenient / (self.query_norm * shortest),
-            Metric::Euclidean => {
-                let room = self.query_norm * self.query_norm - lenient * lenient;
-                let norm = room.max(0.0).sqrt().clamp(shortest, longest.max(shortest));
-                (room / norm + norm) / (2.0 * self.query_norm)
-            }
-        };
-        if least.is_nan() { f64::NEG_INFINITY } else { least - SLACK * least.abs() }
     }
 
     /// The sum of bytes below which no row of a block can come to a score of `threshold`.

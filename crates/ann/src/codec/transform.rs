@@ -6,37 +6,30 @@
 //! axis`, and the factor makes its product with the encoded one what it would be without loss, as in RaBitQ
 //! (2405.12497): rounding shortens vectors, some more than others, and this evens it out.
 
+mod components;
 mod levels;
 mod plan;
 mod train;
+
+pub(crate) use components::{Components, Plan, Share};
+pub(crate) use levels::Curve;
 
 pub(super) use train::train;
 
 use std::sync::Arc;
 
-use levels::{FREE_BITS, Levels, MAX_BITS, MAX_PARTS, parts};
-use plan::Places;
-
 use super::wire::{Reader, malformed, put_f32s, put_u32s};
 use super::{
-    CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, NibbleTables, Scale, check_lengths, linear, nibbles,
-    spec,
+    CodeLayout, CodeQuery, Codec, CodecError, CodecSpec, NibbleTables, Scale, check_lengths, nibbles, spec,
 };
-use crate::Kernels;
-
-/// A component that the code tells something of.
-#[derive(Clone, Debug, PartialEq)]
-struct Component {
-    levels: Levels,
-    places: Places,
-}
+use crate::{Kernels, linear};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
 struct Transform {
     bytes: usize,
     mean: Vec<f32>,
-    components: Vec<Component>,
+    components: Components,
     /// The axis of each component, a row of `dim`.
     axes: Vec<f32>,
     scale: Scale,
@@ -69,27 +62,15 @@ impl Transform {
         linear::subtract(&mut centred, &self.mean);
         let mut values = vec![0.0; count * self.components.len()];
         linear::products_by_column(&centred, &self.axes, dim, &mut values);
-        let (mut indices, mut rounded) = (vec![0; count], vec![0.0; count]);
         let mut products = vec![0.0_f32; count];
         // The bytes of all rows at one place of the code lie together until all is done.
         let mut columns = vec![0_u8; count * (self.bytes - self.layout().side)];
-        for (Component { levels, places }, values) in self.components.iter().zip(values.chunks_exact(count)) {
-            levels.nearest(values, &mut indices, &mut rounded);
-            for ((product, value), rounded) in products.iter_mut().zip(values).zip(&rounded) {
+        self.components.encode(&values, count, &mut columns, |values, rounded| {
+            for ((product, value), rounded) in products.iter_mut().zip(values).zip(rounded) {
                 *product += value * rounded;
             }
-            for part in parts(levels.bits()) {
-                let (at, mask) = (places[part.number], (1 << part.bits) - 1);
-                for (byte, index) in columns[at / 8 * count..][..count].iter_mut().zip(&indices) {
-                    *byte |= (((index >> part.below) & mask) << (at % 8)) as u8;
-                }
-            }
-        }
-        for (row, code) in codes.chunks_exact_mut(self.bytes).enumerate() {
-            for (byte, column) in code.iter_mut().zip(columns.chunks_exact(count)) {
-                *byte = column[row];
-            }
-        }
+        });
+        nibbles::put_columns(&columns, count, codes, self.bytes);
         let squares = centred.chunks_exact(dim).map(|row| row.iter().map(|x| x * x).sum::<f32>());
         squares.zip(&products).map(|(square, product)| square / product).collect()
     }
@@ -105,7 +86,7 @@ impl Transform {
     /// Whether all that a code can say is a finite number.
     fn check(&self) -> Result<(), CodecError> {
         let greatest = |floats: &[f32]| floats.iter().fold(0.0_f64, |most, x| most.max(f64::from(x.abs())));
-        let levels: f64 = self.components.iter().map(|component| component.levels.reach()).sum();
+        let levels = self.components.reach();
         let factor =
             f64::from(self.scale.least.abs()) + f64::from(self.scale.step.abs()) * f64::from(self.most());
         let reach = greatest(&self.mean) + factor * levels * greatest(&self.axes).max(1.0);
@@ -157,14 +138,13 @@ impl Codec for Transform {
         for (rows, codes) in vectors.chunks_mut(linear::BLOCK * dim).zip(blocks) {
             let count = codes.len() / self.bytes;
             let mut weights = vec![0.0; count * self.components.len()];
-            let components = self.components.iter().zip(weights.chunks_exact_mut(count));
-            for (Component { levels, places }, weights) in components {
-                for part in parts(levels.bits()) {
-                    let (at, mask, told) = (places[part.number], (1 << part.bits) - 1, levels.part(part));
-                    for (weight, code) in weights.iter_mut().zip(codes.chunks_exact(self.bytes)) {
-                        *weight += told[usize::from(code[at / 8] >> (at % 8)) & mask];
-                    }
+            for Share { component, nibble, told } in self.components.shares() {
+                let weights = &mut weights[component * count..][..count];
+                for (weight, code) in weights.iter_mut().zip(codes.chunks_exact(self.bytes)) {
+                    *weight += told[usize::from(nibbles::nibble(code, nibble))];
                 }
+            }
+            for weights in weights.chunks_exact_mut(count) {
                 for (weight, code) in weights.iter_mut().zip(codes.chunks_exact(self.bytes)) {
                     *weight *= factor(code);
                 }
@@ -182,13 +162,9 @@ impl Codec for Transform {
         let mut weights = vec![0.0; self.components.len()];
         kernels.dot_rows(query, &self.axes, dim, &mut weights);
         let mut tables = vec![[0.0; 16]; 2 * (layout.head + layout.tail)];
-        for (Component { levels, places }, weight) in self.components.iter().zip(weights) {
-            for part in parts(levels.bits()) {
-                let (at, told) = (places[part.number], levels.part(part));
-                let (shift, mask) = (at % FREE_BITS, (1 << part.bits) - 1);
-                for (value, entry) in tables[at / FREE_BITS].iter_mut().enumerate() {
-                    *entry += weight * told[(value >> shift) & mask];
-                }
+        for Share { component, nibble, told } in self.components.shares() {
+            for (entry, told) in tables[nibble].iter_mut().zip(told) {
+                *entry += weights[component] * told;
             }
         }
         let offset = kernels.dot(query, &self.mean);
@@ -200,18 +176,10 @@ impl Codec for Transform {
     fn write(&self) -> Vec<u8> {
         let mut bytes = spec::write_head(&Codec::spec(self), self.mean.len());
         put_u32s(&mut bytes, &[self.components.len() as u32]);
-        for Component { levels, places } in &self.components {
-            put_u32s(&mut bytes, &[levels.bits() as u32]);
-            put_u32s(&mut bytes, &places.map(|place| place as u32));
-        }
+        self.components.put_plan(&mut bytes);
         put_f32s(&mut bytes, &self.mean);
         put_f32s(&mut bytes, &[self.scale.least, self.scale.step]);
-        for component in &self.components {
-            match &component.levels {
-                Levels::Free(levels) => put_f32s(&mut bytes, levels),
-                Levels::Even { least, step, .. } => put_f32s(&mut bytes, &[*least, *step]),
-            }
-        }
+        self.components.put_levels(&mut bytes);
         put_f32s(&mut bytes, &self.axes);
         put_f32s(&mut bytes, self.shares.as_flattened());
         bytes
@@ -227,39 +195,10 @@ pub(super) fn read(bytes: usize, dim: usize, rest: &[u8]) -> Result<Arc<dyn Code
     if count > dim {
         return Err(malformed("there are more components than dimensions"));
     }
-    let numbers = reader.u32s((1 + MAX_PARTS) * count)?;
+    let plan = Plan::read(&mut reader, count, nibbles)?;
     let mean = reader.f32s(dim)?;
     let scale = reader.f32s(2)?;
-    let mut taken = vec![0_u8; nibbles];
-    let mut take = |at: usize, bits: usize| {
-        let (shift, mask) = (at % FREE_BITS, (1_u8 << bits) - 1);
-        let nibble = taken
-            .get_mut(at / FREE_BITS)
-            .filter(|taken| shift + bits <= FREE_BITS && **taken & (mask << shift) == 0);
-        *nibble.ok_or_else(|| malformed("parts of a code overlap"))? |= mask << shift;
-        Ok::<(), CodecError>(())
-    };
-    let mut components = Vec::with_capacity(count);
-    for &[bits, places @ ..] in numbers.as_chunks::<{ 1 + MAX_PARTS }>().0 {
-        let (bits, places): (usize, Places) = (bits as usize, places.map(|place| place as usize));
-        if !(1..=MAX_BITS).contains(&bits) {
-            return Err(malformed("a component has no bits, or too many"));
-        }
-        for part in parts(bits) {
-            take(places[part.number], part.bits)?;
-        }
-        let levels = if bits <= FREE_BITS {
-            let levels = reader.f32s(1 << bits)?;
-            if !levels.is_sorted() {
-                return Err(malformed("the levels of a component are not in order"));
-            }
-            Levels::Free(levels)
-        } else {
-            let range = reader.f32s(2)?;
-            Levels::Even { least: range[0], step: range[1], bits }
-        };
-        components.push(Component { levels, places });
-    }
+    let components = Components::read_levels(plan, &mut reader)?;
     let axes = reader.f32s(count.checked_mul(dim).ok_or_else(|| malformed("too many components"))?)?;
     let shares = reader.shares(nibbles)?;
     reader.end()?;

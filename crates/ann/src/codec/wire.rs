@@ -4,26 +4,26 @@
 
 use super::CodecError;
 
-pub(super) fn put_u32s(bytes: &mut Vec<u8>, numbers: &[u32]) {
+pub(crate) fn put_u32s(bytes: &mut Vec<u8>, numbers: &[u32]) {
     bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
 }
 
-pub(super) fn put_f32s(bytes: &mut Vec<u8>, numbers: &[f32]) {
+pub(crate) fn put_f32s(bytes: &mut Vec<u8>, numbers: &[f32]) {
     bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
 }
 
 /// What is left to read of a codebook.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(rest: &'a [u8]) -> Self {
+    pub(crate) fn new(rest: &'a [u8]) -> Self {
         Self { rest }
     }
 
     /// The next bytes.
-    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], CodecError> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], CodecError> {
         let (bytes, rest) = self.rest.split_at_checked(count).ok_or_else(|| malformed("it is too short"))?;
         self.rest = rest;
         Ok(bytes)
@@ -34,12 +34,12 @@ impl<'a> Reader<'a> {
         Ok(self.bytes(bytes)?.as_chunks::<4>().0.iter().copied())
     }
 
-    pub(super) fn u32s(&mut self, count: usize) -> Result<Vec<u32>, CodecError> {
+    pub(crate) fn u32s(&mut self, count: usize) -> Result<Vec<u32>, CodecError> {
         Ok(self.words(count)?.map(u32::from_le_bytes).collect())
     }
 
     /// Finite numbers.
-    pub(super) fn f32s(&mut self, count: usize) -> Result<Vec<f32>, CodecError> {
+    pub(crate) fn f32s(&mut self, count: usize) -> Result<Vec<f32>, CodecError> {
         let numbers: Vec<f32> = self.words(count)?.map(f32::from_le_bytes).collect();
         match crate::check_finite(&numbers) {
             Ok(()) => Ok(numbers),
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Shares of the values of so many nibbles.
-    pub(super) fn shares(&mut self, nibbles: usize) -> Result<Vec<[f32; 16]>, CodecError> {
+    pub(crate) fn shares(&mut self, nibbles: usize) -> Result<Vec<[f32; 16]>, CodecError> {
         let shares = self.f32s(nibbles.saturating_mul(16))?;
         if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
             return Err(malformed("a share is not between 0 and 1"));
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An order of the numbers below `count`.
-    pub(super) fn order(&mut self, count: usize) -> Result<Vec<u32>, CodecError> {
+    pub(crate) fn order(&mut self, count: usize) -> Result<Vec<u32>, CodecError> {
         let order = self.u32s(count)?;
         let mut seen = vec![false; count];
         for &at in &order {
@@ -70,11 +70,11 @@ impl<'a> Reader<'a> {
     }
 
     /// That nothing is left.
-    pub(super) fn end(&self) -> Result<(), CodecError> {
+    pub(crate) fn end(&self) -> Result<(), CodecError> {
         if self.rest.is_empty() { Ok(()) } else { Err(malformed("it is too long")) }
     }
 }
 
-pub(super) fn malformed(why: &str) -> CodecError {
+pub(crate) fn malformed(why: &str) -> CodecError {
     CodecError::Malformed(format!("the codebook is damaged: {why}"))
 }

@@ -47,7 +47,7 @@ impl Hnsw {
         efforts: &[usize],
         admit: &mut impl FnMut(usize, u32) -> Option<K>,
         tops: &mut [TopK<K>],
-    ) {
+    ) -> usize {
         unimplemented!()
     }
 }

@@ -204,11 +204,31 @@ impl VectorIndex {
         mut admit: impl FnMut(usize, u32) -> Option<K>,
         tops: &mut [TopK<K>],
     ) {
+        self.search_counting(bytes, queries, efforts, &mut admit, tops);
+    }
+
+    /// The same. Returns the number of rows that were looked at.
+    fn search_counting<K: Ord + Copy>(
+        &self,
+        bytes: &[u8],
+        queries: &[IndexQuery],
+        efforts: &[usize],
+        mut admit: impl FnMut(usize, u32) -> Option<K>,
+        tops: &mut [TopK<K>],
+    ) -> usize {
         assert!(queries.len() == efforts.len() && queries.len() == tops.len(), "an effort and a top a query");
         let common = self.common(bytes);
         match &self.body {
             Body::Ivf(ivf) => ivf.search(bytes, &self.parts, &common, queries, efforts, &mut admit, tops),
             Body::Hnsw(hnsw) => hnsw.search(bytes, &self.parts, &common, queries, efforts, &mut admit, tops),
+        }
+    }
+
+    /// The least effort that is worth measuring, and the greatest.
+    fn efforts(&self) -> (usize, usize) {
+        match &self.body {
+            Body::Ivf(ivf) => (8, ivf.cells()),
+            Body::Hnsw(_) => (16, 1024),
         }
     }
 
@@ -249,25 +269,16 @@ impl VectorIndex {
 }
 
 impl IndexKind {
+    /// Every kind, in the order of their numbers in the bytes of an index.
+    pub const ALL: [Self; 2] = [Self::Ivf, Self::Hnsw];
+
     /// Bytes at the beginning of an index that [`IndexKind::of`] wants to see.
     pub const HEAD_BYTES: usize = parts::HEAD_BYTES;
 
     /// The kind of the index that begins with these bytes; `None` if they are the beginning of none.
     #[must_use]
     pub fn of(head: &[u8]) -> Option<Self> {
-        Self::from_number(parts::read_kind(head)?)
-    }
-
-    /// What stands for it in the bytes of an index.
-    const fn number(self) -> u32 {
-        match self {
-            Self::Ivf => 1,
-            Self::Hnsw => 2,
-        }
-    }
-
-    fn from_number(number: u32) -> Option<Self> {
-        [Self::Ivf, Self::Hnsw].into_iter().find(|kind| kind.number() == number)
+        Self::ALL.get(parts::read_kind(head)? as usize).copied()
     }
 
     /// The name in settings and on the command line: `ivf` or `hnsw`.

@@ -119,6 +119,24 @@ impl Parts {
         self.ranges.get(number).map_or(&[], |range| &bytes[range.clone()])
     }
 
+    /// Where a part is; nowhere if there is none of that number.
+    pub(super) fn range(&self, number: usize) -> Range<usize> {
+        self.ranges.get(number).cloned().unwrap_or_default()
+    }
+
+    /// A part of numbers of 4 bytes, as an index that is opened should have it.
+    ///
+    /// # Errors
+    /// [`CodecError::Malformed`] if it is no whole number of them, or the bytes do not lie where they may be used.
+    pub(super) fn numbers<'a, T: bytemuck::AnyBitPattern>(
+        &self,
+        bytes: &'a [u8],
+        number: usize,
+    ) -> Result<&'a [T], CodecError> {
+        bytemuck::try_cast_slice(self.bytes(bytes, number))
+            .map_err(|why| CodecError::Malformed(format!("an index has a part that cannot be used: {why}")))
+    }
+
     /// A part of numbers.
     pub(super) fn u32s<'a>(&self, bytes: &'a [u8], number: usize) -> &'a [u32] {
         bytemuck::cast_slice(self.bytes(bytes, number))

@@ -8,13 +8,15 @@
 //! - a row's value has the same bits in a batch, at any place of it, and alone.
 //!
 //! One generic loop (`lanes`) serves every instruction set; each of the other files says only
-//! how to load, multiply, add and reduce. `look_up` is another such loop, over bytes, for codes.
+//! how to load, multiply, add and reduce. `look_up` and `sketch` are other such loops, over
+//! bytes, for codes and sketches.
 #![allow(unsafe_code)]
 
 mod lanes;
 pub(crate) mod look_up;
 mod nearest;
 mod scalar;
+pub(crate) mod sketch;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -6,8 +6,8 @@
 //! everywhere (as the "Kac walk" of RaBitQ's library does).
 
 use super::super::CodecError;
-use super::super::random::Random;
 use super::super::wire::Reader;
+use crate::random::Random;
 
 /// Of which half are done on the first components and half on the last.
 const ROUNDS: usize = 4;

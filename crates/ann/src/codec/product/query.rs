@@ -1,9 +1,9 @@
 //! Queries: a table of products for each piece, and codes looked up in them.
 
 use super::{Product, numbers};
-use crate::codec::linear::products_by_column;
 use crate::codec::nibbles::{NibbleTables, Scale};
 use crate::codec::{CodeQuery, Codec};
+use crate::linear::products_by_column;
 
 /// A query with one table of 2^`nbits` products for each number of a code.
 struct Tables {

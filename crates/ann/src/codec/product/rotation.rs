@@ -10,11 +10,11 @@ use nalgebra::DMatrix;
 use super::training::Rows;
 use super::{BLOCK, Shape};
 use crate::codec::kmeans::KMeans;
-use crate::codec::linear::{covariance, eigen, in_parallel, mean, products_by_column, weighted_sums};
 use crate::codec::points::{Points, half_norms, nearest};
-use crate::codec::random::Random;
 use crate::codec::{CodecError, TrainControl};
 use crate::kernels::GROUP;
+use crate::linear::{covariance, eigen, in_parallel, mean, products_by_column, weighted_sums};
+use crate::random::Random;
 
 /// Turns of clustering and rotating.
 const ROUNDS: usize = 8;

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::conformance::{self, coded, decoded};
-use crate::codec::random::Random;
 use crate::codec::{TrainControl, read, train};
+use crate::random::Random;
 
 /// Directions whose components go together: a few hidden numbers make all of them, and some noise.
 fn directions(dim: usize, count: usize, seed: u64) -> Vec<f32> {
@@ -97,7 +97,7 @@ fn any_number_of_threads_trains_the_same_and_another_seed_another_one() {
 fn more_bytes_are_less_error_and_all_less_than_the_mean_alone() {
     let (sample, rows) = (directions(32, 4000, 4), directions(32, 500, 5));
     let error = |spec: &str| squared_error(&*trained(spec, 32, &sample), &rows);
-    let mean = crate::codec::linear::mean(&sample, 32);
+    let mean = crate::linear::mean(&sample, 32);
     let trivial: f64 =
         rows.iter().zip(mean.iter().cycle()).map(|(x, mean)| f64::from((x - mean) * (x - mean))).sum();
     let by_m = [1, 4, 16].map(|m| error(&format!("product:m={m},nbits=6,rotate=false")));

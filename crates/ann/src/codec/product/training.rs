@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::rotation::{learn, rotated_pieces};
 use super::{GREATEST, Product, Shape};
 use crate::codec::kmeans::KMeans;
-use crate::codec::linear::in_parallel;
 use crate::codec::points::{Points, half_norms, nearest};
-use crate::codec::random::Random;
 use crate::codec::{Codec, CodecError, TrainControl};
+use crate::linear::in_parallel;
+use crate::random::Random;
 
 /// Vectors for each centroid that are trained on at most, and iterations: as many as in faiss, which does not gain by more.
 const SAMPLES: usize = 256;

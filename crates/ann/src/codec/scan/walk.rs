@@ -336,7 +336,8 @@ impl<'s> Ready<'s> {
             (chunk.rows.codes.tails(), layout.tail * ROWS, layout.head)
         };
         let bytes = &bytes[chunk.blocks.start * block_bytes..chunk.blocks.end * block_bytes];
-        let shape = Shape { block_bytes, columns: columns.start - before..columns.end - before };
+        let columns = columns.start - before..columns.end - before;
+        let shape = Shape { block_bytes, columns, dense: false };
         self.scan.kernels.scan(&shape, bytes, places, looks);
     }
 

@@ -123,7 +123,7 @@ fn middle(a: f32, b: f32) -> f32 {
 
 /// The best levels found for each number of bits, and the mean squared errors with them.
 #[derive(Debug)]
-pub(super) struct Curve {
+pub(crate) struct Curve {
     /// For 0 to [`MAX_BITS`] bits.
     pub(super) levels: Vec<Levels>,
     /// As many.
@@ -132,7 +132,7 @@ pub(super) struct Curve {
 
 impl Curve {
     /// Of a component whose mean is 0 and that was seen to have these values, at least one.
-    pub(super) fn new(mut values: Vec<f32>) -> Self {
+    pub(crate) fn new(mut values: Vec<f32>) -> Self {
         values.sort_unstable_by(f32::total_cmp);
         let sums = Sums::new(&values);
         let mut curve = Self {

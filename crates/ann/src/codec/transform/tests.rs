@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::super::conformance::{
     self, awkward_samples, check_lengths_of, coded, decoded, directions, read_any, trained, write_golden,
 };
+use super::levels::{Levels, parts};
 use super::*;
 
 const GOLDEN: CodecSpec = CodecSpec::Transform { bytes: 7 };

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::levels::Curve;
-use super::{Component, Transform, layout, plan};
+use super::{Components, Transform, layout};
 use crate::codec::nibbles::shares_of;
-use crate::codec::{Codec, CodecError, Scale, TrainControl, linear};
+use crate::codec::{Codec, CodecError, Scale, TrainControl};
+use crate::linear;
 
 /// Rows that levels, factors and shares are learned from; the axes are learned from all.
 const LEVEL_ROWS: usize = 16_384;
@@ -30,24 +31,14 @@ pub(in crate::codec) fn train(
     let rows = spread(sample, dim, LEVEL_ROWS);
     let values = rotate(&rows, &mean, &axes, control.threads);
     let count = rows.len() / dim;
-    let mut curves = linear::in_parallel(control.threads, dim, |component| {
+    let curves = linear::in_parallel(control.threads, dim, |component| {
         Curve::new(values[component * count..][..count].to_vec())
     });
     drop(values);
     control.check()?;
     (control.progress)(0.8);
 
-    let rate = 4.0 * nibbles as f64 / dim as f64;
-    let variances: Vec<f64> = curves.iter().map(|curve| curve.errors[0]).collect();
-    let weights: Vec<f64> = variances.iter().map(|variance| variance.powf(exponent(rate))).collect();
-    let bits = plan::allocate(&curves, &weights, nibbles);
-    let kept: Vec<usize> = (0..dim).filter(|&component| bits[component] > 0).collect();
-    let levels: Vec<_> = kept.iter().map(|&at| curves[at].levels.swap_remove(bits[at])).collect();
-    let errors: Vec<f64> = kept.iter().map(|&at| curves[at].errors[bits[at]]).collect();
-    let kept_variances: Vec<f64> = kept.iter().map(|&at| variances[at]).collect();
-    let places = plan::place(&levels, &kept_variances, &errors);
-    let components =
-        levels.into_iter().zip(places).map(|(levels, places)| Component { levels, places }).collect();
+    let (components, kept) = Components::train(curves, nibbles);
     axes = kept.iter().flat_map(|&at| &axes[at * dim..][..dim]).copied().collect();
 
     let scale = Scale { least: 1.0, step: 0.0 };
@@ -65,14 +56,6 @@ pub(in crate::codec) fn train(
     codec.check().map_err(unfit)?;
     (control.progress)(1.0);
     Ok(Arc::new(codec))
-}
-
-/// With bits enough, errors count as they change scores: by the variance of the queries, which vary as the rows do.
-/// With few bits that would leave too many components without any, and the weights are evened out. Measured on
-/// embeddings of code of 384 components: at 1 bit a component 0.15 is best, at 2 bits 0.5, at 4 bits 0.75, at 8
-/// bits 0.9.
-fn exponent(rate: f64) -> f64 {
-    (1.0 - 1.0 / rate).max(0.15)
 }
 
 /// At most so many rows, at equal distances.

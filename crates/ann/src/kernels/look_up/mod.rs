@@ -60,7 +60,7 @@ pub(crate) struct Look<'a> {
     /// So tables may say more exactly what there is to add than those before them. By 16 or more, what was there is
     /// forgotten.
     pub(crate) shift: u16,
-    /// One a block.
+    /// One a block (or one a block that is looked at: [`Shape::dense`]).
     pub(crate) bars: &'a [u16],
     /// One array a block, by lanes: what is found is added to what is there, shifted by `shift` bits.
     pub(crate) sums: &'a mut [[u16; ROWS]],
@@ -75,6 +75,9 @@ pub(crate) struct Shape {
     pub(crate) block_bytes: usize,
     /// These columns.
     pub(crate) columns: Range<usize>,
+    /// Whether bars, sums and masks are one for each block that is looked at, in their order, instead of one for each
+    /// that there is.
+    pub(crate) dense: bool,
 }
 
 /// What one instruction set offers.
@@ -136,7 +139,7 @@ impl LookUps {
     /// If a block is shorter than its columns, `blocks` is no whole number of blocks, one of `places` is not among
     /// them, or what a query brought is not two tables a column and a bar, sums and a mask a block.
     pub(crate) fn scan(self, shape: &Shape, blocks: &[u8], places: &[u32], looks: &mut [Look<'_>]) {
-        let Shape { columns, block_bytes } = shape;
+        let Shape { columns, block_bytes, dense } = shape;
         assert!(columns.start <= columns.end && columns.end * ROWS <= *block_bytes, "columns of a block");
         assert!(
             *block_bytes > 0 && blocks.len().is_multiple_of(*block_bytes),
@@ -147,7 +150,8 @@ impl LookUps {
         for look in looks.iter() {
             assert_eq!(look.tables.len(), 2 * columns.len(), "two tables a column");
             let lengths = [look.bars.len(), look.sums.len(), look.masks.len()];
-            assert_eq!(lengths, [count; 3], "a bar, sums and a mask a block");
+            let blocks = if *dense { places.len() } else { count };
+            assert_eq!(lengths, [blocks; 3], "a bar, sums and a mask a block");
         }
         let (groups, rest) = looks.as_chunks_mut();
         for group in groups {

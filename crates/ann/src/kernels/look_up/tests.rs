@@ -58,6 +58,31 @@ fn check(shape: &Shape, blocks: &[u8], queries: &[Vec<[u8; 16]>], bars: &[u16]) 
                 }
             }
         }
+        for tables in queries {
+            check_dense(kernels, shape, blocks, tables, bars, &some);
+        }
+    }
+}
+
+/// Some blocks, of which nothing else is told.
+fn check_dense(
+    kernels: LookUps,
+    shape: &Shape,
+    blocks: &[u8],
+    tables: &[[u8; 16]],
+    bars: &[u16],
+    some: &[u32],
+) {
+    let bars: Vec<u16> = some.iter().map(|&place| bars[place as usize]).collect();
+    let (mut sums, mut masks) = (vec![[7; ROWS]; some.len()], vec![u64::MAX; some.len()]);
+    let look = Look { tables, shift: u16::BITS as u16, bars: &bars, sums: &mut sums, masks: &mut masks };
+    kernels.scan(&Shape { dense: true, ..shape.clone() }, blocks, some, &mut [look]);
+    let expected = by_rows(shape, blocks, tables);
+    for (at, &place) in some.iter().enumerate() {
+        assert_eq!(sums[at], expected[place as usize], "{kernels:?}");
+        for (lane, sum) in sums[at].iter().enumerate() {
+            assert_eq!(masks[at] >> lane & 1 == 1, *sum >= bars[at], "{kernels:?} lane {lane}");
+        }
     }
 }
 
@@ -77,7 +102,7 @@ fn the_greatest_sums_do_not_overflow() {
     for (columns, group) in
         [(514, [255, 0, 0, 0]), (514, [64, 64, 64, 63]), (513, [0, 0, 255, 0]), (1, [9, 246, 0, 0])]
     {
-        let shape = Shape { columns: 0..columns, block_bytes: columns * ROWS };
+        let shape = Shape { columns: 0..columns, block_bytes: columns * ROWS, dense: false };
         let tables: Vec<[u8; 16]> = (0..2 * columns).map(|at| [group[at % GROUP_TABLES]; 16]).collect();
         let blocks: Vec<u8> = (0..3 * shape.block_bytes).map(|at| (at * 37 % 251) as u8).collect();
         for bar in [0, 1, 254, 255, 256, 32_767, 32_768, 65_279, 65_280, 65_535] {
@@ -88,7 +113,7 @@ fn the_greatest_sums_do_not_overflow() {
 
 #[test]
 fn no_nibble_is_dropped_or_looked_up_elsewhere() {
-    let shape = Shape { columns: 2..7, block_bytes: 8 * ROWS };
+    let shape = Shape { columns: 2..7, block_bytes: 8 * ROWS, dense: false };
     for at in 0..10 {
         for value in 0..16 {
             let mut tables = vec![[0; 16]; 10];
@@ -101,9 +126,9 @@ fn no_nibble_is_dropped_or_looked_up_elsewhere() {
 
 #[test]
 fn nothing_to_look_up_is_a_sum_of_nothing() {
-    let shape = Shape { columns: 0..0, block_bytes: ROWS };
+    let shape = Shape { columns: 0..0, block_bytes: ROWS, dense: false };
     check(&shape, &[9; 2 * ROWS], &[Vec::new()], &[0, 1]);
-    check(&Shape { columns: 0..1, block_bytes: ROWS }, &[], &[vec![[1; 16]; 2]], &[]);
+    check(&Shape { columns: 0..1, block_bytes: ROWS, dense: false }, &[], &[vec![[1; 16]; 2]], &[]);
 }
 
 #[test]
@@ -130,7 +155,7 @@ fn wrong_lengths_are_refused() {
                     sums: &mut vec![[0; ROWS]; sums],
                     masks: &mut vec![0; masks],
                 };
-                let shape = Shape { columns: columns.clone(), block_bytes };
+                let shape = Shape { columns: columns.clone(), block_bytes, dense: false };
                 kernels.scan(&shape, &vec![0; bytes], &[place], &mut [look]);
             });
             assert!(refused.is_err());
@@ -151,7 +176,7 @@ proptest! {
             (state >> 40) as u16
         };
         let block_bytes = (columns + 2 * more).max(1) * ROWS;
-        let shape = Shape { columns: more..more + columns, block_bytes };
+        let shape = Shape { columns: more..more + columns, block_bytes, dense: false };
         let blocks: Vec<u8> = (0..count * shape.block_bytes).map(|_| next() as u8).collect();
         let tables = |_| -> Vec<[u8; 16]> {
             (0..2 * columns).map(|_| std::array::from_fn(|_| (next() % 64) as u8)).collect()

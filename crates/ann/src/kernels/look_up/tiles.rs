@@ -59,7 +59,7 @@ pub(super) unsafe fn scan<L: Bytes, const Q: usize>(
     places: &[u32],
     looks: &mut [Look<'_>; Q],
 ) {
-    let Shape { block_bytes, columns } = shape;
+    let Shape { block_bytes, columns, dense } = shape;
     let per_block = ROWS / L::BYTES;
     let vectors = places.len() * per_block;
     let mut vector = 0;
@@ -67,7 +67,8 @@ pub(super) unsafe fn scan<L: Bytes, const Q: usize>(
         // The last tile may be narrower: then it looks at its first vector twice.
         let width = TILE.min(vectors - vector);
         // SAFETY: a vector is a part of one of `places`, each of which is the number of a block that is `block_bytes`
-        // long and has those columns; every query has two tables a column, and a bar, sums and a mask for each block.
+        // long and has those columns; every query has two tables a column, and a bar, sums and a mask for each block, or
+        // for each of `places`.
         unsafe {
             let mut at_rows = [(0, 0); TILE];
             let mut rows = [blocks.as_ptr(); TILE];
@@ -75,7 +76,8 @@ pub(super) unsafe fn scan<L: Bytes, const Q: usize>(
             for at in 0..TILE {
                 let vector = if at < width { vector + at } else { vector };
                 let (block, part) = (*places.get_unchecked(vector / per_block) as usize, vector % per_block);
-                at_rows[at] = (block, part * (L::BYTES / 2));
+                let told = if *dense { vector / per_block } else { block };
+                at_rows[at] = (told, part * (L::BYTES / 2));
                 rows[at] = rows[at].add(block * block_bytes + columns.start * ROWS + part * L::BYTES);
             }
             // Several queries find the blocks in the cache, as the first of them brought them there; one may not.

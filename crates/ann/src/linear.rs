@@ -1,4 +1,4 @@
-//! Linear algebra of the codecs: means, covariances, eigenvectors, rotations of many rows at once.
+//! Linear algebra of the codecs and indexes: means, covariances, eigenvectors, rotations of many rows at once.
 //!
 //! Matrices are row-major slices, as everywhere in this crate. What always holds: results do not depend on the number
 //! of threads, and a row is multiplied to the same bits alone and among others.
@@ -17,10 +17,10 @@ fn view(data: &[f32], rows: usize, columns: usize) -> DMatrixView<'_, f32, Dyn, 
 const LEAST: usize = 8;
 
 /// Rows that are worked on at once: they and what becomes of them fit a cache.
-pub(super) const BLOCK: usize = 128;
+pub(crate) const BLOCK: usize = 128;
 
 /// Does `work` for 0, 1, … `count - 1` on so many threads. The results are in this order.
-pub(super) fn in_parallel<T: Send>(threads: usize, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(crate) fn in_parallel<T: Send>(threads: usize, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     if threads <= 1 || count <= 1 {
         return (0..count).map(work).collect();
     }
@@ -48,7 +48,7 @@ pub(super) fn in_parallel<T: Send>(threads: usize, count: usize, work: impl Fn(u
 }
 
 /// The mean of rows.
-pub(super) fn mean(rows: &[f32], dim: usize) -> Vec<f32> {
+pub(crate) fn mean(rows: &[f32], dim: usize) -> Vec<f32> {
     let mut sums = vec![0.0_f64; dim];
     for row in rows.chunks_exact(dim) {
         for (sum, x) in sums.iter_mut().zip(row) {
@@ -60,7 +60,7 @@ pub(super) fn mean(rows: &[f32], dim: usize) -> Vec<f32> {
 }
 
 /// The covariance of rows about `mean`, `dim` × `dim`.
-pub(super) fn covariance(rows: &[f32], mean: &[f32], threads: usize) -> Vec<f64> {
+pub(crate) fn covariance(rows: &[f32], mean: &[f32], threads: usize) -> Vec<f64> {
     /// Rows whose products are summed in f32 before they are added up in f64.
     const PIECE: usize = 2048;
     /// Pieces that are held at a time; more would be memory without use.
@@ -102,7 +102,7 @@ fn small_covariance(centred: &[f32], dim: usize) -> Vec<f32> {
 }
 
 /// Subtracts `mean` from every row.
-pub(super) fn subtract(rows: &mut [f32], mean: &[f32]) {
+pub(crate) fn subtract(rows: &mut [f32], mean: &[f32]) {
     for row in rows.chunks_exact_mut(mean.len()) {
         row.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
     }
@@ -111,7 +111,7 @@ pub(super) fn subtract(rows: &mut [f32], mean: &[f32]) {
 /// Eigenvalues of a symmetric matrix, the greatest first, and their eigenvectors, one a row.
 ///
 /// An eigenvector may be turned about: here its component of the greatest size, the first of them, is positive.
-pub(super) fn eigen(matrix: &[f64], dim: usize) -> (Vec<f64>, Vec<f32>) {
+pub(crate) fn eigen(matrix: &[f64], dim: usize) -> (Vec<f64>, Vec<f32>) {
     let eigen = DMatrix::from_column_slice(dim, dim, matrix).symmetric_eigen();
     let mut order: Vec<usize> = (0..dim).collect();
     order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]).then(a.cmp(&b)));
@@ -130,7 +130,7 @@ pub(super) fn eigen(matrix: &[f64], dim: usize) -> (Vec<f64>, Vec<f32>) {
 ///
 /// # Panics
 /// If the lengths do not fit.
-pub(super) fn products_by_column(rows: &[f32], matrix: &[f32], dim: usize, products: &mut [f32]) {
+pub(crate) fn products_by_column(rows: &[f32], matrix: &[f32], dim: usize, products: &mut [f32]) {
     let (count, columns) = (rows.len() / dim, matrix.len() / dim);
     assert!(rows.len() == count * dim && products.len() == count * columns, "rows, matrix and products");
     if dim < LEAST || columns < LEAST {
@@ -161,7 +161,7 @@ pub(super) fn products_by_column(rows: &[f32], matrix: &[f32], dim: usize, produ
 ///
 /// # Panics
 /// If the lengths do not fit.
-pub(super) fn weighted_sums(weights: &[f32], matrix: &[f32], dim: usize, rows: &mut [f32]) {
+pub(crate) fn weighted_sums(weights: &[f32], matrix: &[f32], dim: usize, rows: &mut [f32]) {
     let (count, columns) = (rows.len() / dim, matrix.len() / dim);
     assert!(rows.len() == count * dim && weights.len() == count * columns, "weights, matrix and rows");
     if dim < LEAST || columns < LEAST {
