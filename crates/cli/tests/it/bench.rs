@@ -91,6 +91,29 @@ fn more_effort_finds_more_and_a_store_that_is_there_is_taken() {
 }
 
 #[test]
+fn an_index_is_searched_with_rising_effort_of_its_own() {
+    let folder = folder();
+    let document = bench(&folder, &["--index", "ivf", "--rerank", "20,40", "--out", "ours.jsonl"]);
+    let rows = document["rows"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["peer"] == json!("cgv-ivf")), "{document}");
+    assert!(rows.iter().all(|row| row["build_params"]["index"] == json!("ivf")), "{document}");
+    let with = |rerank: Value| -> Vec<(u64, f64)> {
+        let some = rows.iter().filter(|row| row["search_params"]["rerank"] == rerank);
+        let ef = |row: &Value| row["search_params"]["ef"].as_u64().unwrap();
+        some.map(|row| (ef(row), row["recall"].as_f64().unwrap())).collect()
+    };
+    for rerank in [Value::Null, json!(20), json!(40)] {
+        let found = with(rerank);
+        assert!(!found.is_empty() && found.is_sorted_by(|a, b| a.0 < b.0), "{document}");
+        assert!(found.last().unwrap().1 >= 0.9 && found.last() >= found.first(), "{document}");
+    }
+    // One that is chosen by itself is none, for so few rows.
+    assert_eq!(bench(&folder, &[])["rows"][0]["recall"], json!(1.0));
+    let refusal = folder.fails_here(2, &[&QUICK[..], &["--index", "tree"]].concat());
+    assert!(refusal.contains("tree"), "{refusal}");
+}
+
+#[test]
 fn figures_of_others_are_drawn_beside() {
     let folder = folder();
     let theirs = |recall: f64, qps: f64| {
