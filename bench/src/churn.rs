@@ -42,7 +42,8 @@ pub(crate) fn run(
     }
     let mut now: Vec<usize> = (0..rows).collect();
     (0..ROUNDS * share).map(|number| spread(number, rows)).for_each(|row| now[row] = rows + row);
-    let fresh = kind.build(&folder.join("fresh"), base.dimension, rows, |at| of(at, now[at]))?;
+    let anew = kind.anew(rows, base.dimension);
+    let fresh = anew.build(&folder.join("fresh"), base.dimension, rows, |at| of(at, now[at]))?;
     let truth_of = |store: &PersistentVectorStore| exactly(&store.snapshot()?, &requests);
     let truth = truth_of(&fresh)?;
     if truth != truth_of(&store)? {
@@ -72,21 +73,22 @@ fn merge(
     report: &mut Report,
 ) -> Outcome<()> {
     let rows = base.rows();
+    let kind = kind.anew(rows, base.dimension);
     let store = kind.create(&folder.join("merged"), base.dimension)?;
-    put(&store, rows, |at| node(at as NodeId, base.row(at).to_vec()))?;
-    store.flush()?;
+    // From rows in memory to everything indexed.
     let settle = || -> Outcome<f64> {
         let start = Instant::now();
+        store.flush()?;
         kind.settle(&store)?;
         Ok(start.elapsed().as_secs_f64())
     };
+    put(&store, rows, |at| node(at as NodeId, base.row(at).to_vec()))?;
     let rebuild = settle()?;
     let updates = (rows * MERGE_PERCENT / 100).max(1);
     put(&store, updates, |at| {
         let id = spread(at, rows);
         node(id as NodeId, base.row(spread(at + updates, rows)).to_vec())
     })?;
-    store.flush()?;
     let merge = settle()?;
     let found = recall(&timed(&store, requests)?.0, &exactly(&store.snapshot()?, requests)?);
     let what = format!(

@@ -132,7 +132,7 @@ pub(crate) fn run(
 ) -> Outcome<()> {
     let index = if matches!(kind.index, IndexPolicy::Hnsw { .. }) { IndexKind::Hnsw } else { IndexKind::Ivf };
     let policy = if index == IndexKind::Hnsw { IndexPolicy::hnsw() } else { IndexPolicy::Ivf };
-    let kind = Kind { index: policy, ..kind.clone() };
+    let kind = Kind { index: policy, ..kind.anew(base.rows(), base.dimension) };
     let path = folder.join("overhead");
     // Without paths, so that rows lie in the order of their ids.
     let node = |at: usize| CodeNode::new(at as NodeId, base.row(at).to_vec());
@@ -165,8 +165,8 @@ fn single(
 ) -> Outcome<()> {
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let stored = median_us(requests, |request| Ok(drop(store.search(request)?)))?;
-        let plain = median_us(vectors, |vector| Ok(drop(std::hint::black_box(bare.search(&[*vector])))))?;
+        let stored = median_us(requests, |request| Ok(store.search(request)?))?;
+        let plain = median_us(vectors, |vector| Ok(bare.search(&[*vector])))?;
         ours.push(stored);
         theirs.push(plain);
         ratios.push(plain / stored);
@@ -177,11 +177,11 @@ fn single(
     Ok(())
 }
 
-fn median_us<T>(all: &[T], mut search: impl FnMut(&T) -> Outcome<()>) -> Outcome<f64> {
+fn median_us<T, F>(all: &[T], search: impl Fn(&T) -> Outcome<F>) -> Outcome<f64> {
     let mut times = Vec::new();
     for one in all {
         let start = Instant::now();
-        search(one)?;
+        std::hint::black_box(search(one)?);
         times.push(start.elapsed().as_secs_f64() * 1e6);
     }
     times.sort_unstable_by(f64::total_cmp);

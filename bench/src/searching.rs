@@ -28,17 +28,28 @@ pub(crate) struct Kind {
     pub(crate) index: IndexPolicy,
     /// Of a memtable, if not the usual.
     pub(crate) memtable_bytes: Option<u64>,
+    /// Whether nothing is done but what is waited for.
+    pub(crate) no_background: bool,
 }
 
 /// Which neighbours were found, by query.
 pub(crate) type Found = Vec<Vec<NodeId>>;
 
 impl Kind {
+    /// The same for so many rows that go into one segment at once, whose index takes over nothing from that of another.
+    pub(crate) fn anew(&self, rows: usize, dimension: usize) -> Self {
+        /// More than a row takes beside its vector.
+        const BESIDE: usize = 2048;
+        let bytes = rows * (dimension * size_of::<f32>() + BESIDE) + (1 << 20);
+        Self { memtable_bytes: Some(bytes as u64), no_background: true, ..self.clone() }
+    }
+
     /// Opens a new store.
     pub(crate) fn create(&self, path: &Path, dimension: usize) -> Outcome<PersistentVectorStore> {
         let Self { compression, index, .. } = self.clone();
         let mut settings = Settings { compression, index, ..Settings::default() };
         settings.memtable_bytes = self.memtable_bytes.unwrap_or(settings.memtable_bytes);
+        settings.background = !self.no_background;
         let options =
             OpenOptions { dimension: Some(dimension), settings: Some(settings), ..OpenOptions::default() };
         Ok(PersistentVectorStore::open(path, options)?)
