@@ -8,9 +8,10 @@
 //! - there is one writer at a time, `apply`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use codegraph_vector_ann::index::{FreshRows, RowCoder};
 use codegraph_vector_base::{NodeId, RowChecksum, SeqNo};
 use parking_lot::RwLock;
 
@@ -64,6 +65,15 @@ pub(crate) struct Chunk {
     /// Row-major, rows × dimension.
     pub(crate) vectors: Vec<f32>,
     pub(crate) norms: Vec<f32>,
+    /// Codes of all rows, once the chunk is full and there is an index to take after.
+    pub(crate) coded: OnceLock<CodedChunk>,
+}
+
+/// The rows of a full chunk, coded.
+#[derive(Debug)]
+pub(crate) struct CodedChunk {
+    pub(crate) coder: Arc<RowCoder>,
+    pub(crate) rows: FreshRows,
 }
 
 impl Chunk {
@@ -94,6 +104,9 @@ pub(crate) struct PutRow<'a> {
 pub(crate) struct Memtable {
     inner: RwLock<Inner>,
     bytes: AtomicU64,
+    /// Full chunks, and those of them that have codes.
+    full: AtomicUsize,
+    coded: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +138,8 @@ impl Inner {
 impl Memtable {
     /// An empty one.
     pub(crate) fn new() -> Self {
-        Self { inner: RwLock::default(), bytes: AtomicU64::new(0) }
+        let (full, coded) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { inner: RwLock::default(), bytes: AtomicU64::new(0), full, coded }
     }
 
     /// Memory used, about, in bytes.
@@ -158,6 +172,18 @@ impl Memtable {
             inner.put(put);
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.full.store(inner.full.len(), Ordering::Relaxed);
+    }
+
+    /// Full chunks that have no codes, about.
+    pub(crate) fn uncoded_chunks(&self) -> usize {
+        self.full.load(Ordering::Relaxed).saturating_sub(self.coded.load(Ordering::Relaxed))
+    }
+
+    /// Counts the chunks that have codes.
+    pub(crate) fn count_coded(&self) {
+        let coded = self.inner.read().full.iter().filter(|chunk| chunk.coded.get().is_some()).count();
+        self.coded.store(coded, Ordering::Relaxed);
     }
 
     /// The row of `id` that a reader at `seqno` sees, given to `read` with its vector and norm.

@@ -33,7 +33,7 @@ use section::{SectionRef, kind};
 use vectors::StoredVectors;
 
 pub(crate) use build::{BuildRow, Plan, RowSource, build};
-pub(crate) use build_index::IndexPlan;
+pub(crate) use build_index::{IndexPlan, IndexToReuse};
 pub(crate) use codes::{CodeGroup, CodeReader};
 pub(crate) use index::SegmentIndex;
 pub(crate) use vectors::{Calibration, Kept};

@@ -6,34 +6,35 @@ use crate::{Metric, TopK};
 
 use super::calibrate::{Asked, Calibration};
 use super::ivf::{self, Cells, Heads};
-use super::parts::{Head, PartsWriter};
+use super::parts::{Head, Parts, PartsWriter};
 use super::sketch::Sketcher;
-use super::{IndexError, IndexKind, IndexSource, IndexSpec, VectorIndex, hnsw, part};
+use super::{IndexError, IndexKind, IndexSource, IndexSpec, Reuse, VectorIndex, hnsw, part};
 
 /// Rows that all is learned from.
 const SAMPLE: usize = 65_536;
 
 /// Rows that are read at once.
-const ROWS: usize = 1024;
+pub(super) const ROWS: usize = 1024;
 
 /// What is learned of rows for cells.
-struct Trained {
-    heads: Heads,
-    cells: Cells,
+pub(super) struct Trained {
+    pub(super) heads: Heads,
+    pub(super) cells: Cells,
 }
 
 /// What becomes of some rows.
-struct Block {
-    sketches: Vec<u8>,
+pub(super) struct Block {
+    pub(super) sketches: Vec<u8>,
     /// The cell of each row, and its code; nothing without cells.
-    cells: Vec<u32>,
-    heads: Vec<u8>,
+    pub(super) cells: Vec<u32>,
+    pub(super) heads: Vec<u8>,
     /// The nearest to each query that is measured by.
-    nearest: Vec<TopK<u32>>,
+    pub(super) nearest: Vec<TopK<u32>>,
 }
 
 /// The bytes of an index of these rows. `queries` are real ones, row-major, by which it is measured beside held-out rows;
-/// there may be none.
+/// there may be none. With an index to take over from, what was learned and measured for that stays, and only rows that
+/// are new to it are read; whether that is worth it tells [`Reuse::is_worth`].
 ///
 /// # Errors
 /// [`IndexError::Source`] if rows cannot be read; [`IndexError::Training`] if there are none, or `control` said to stop.
@@ -46,6 +47,7 @@ pub fn build<S: IndexSource>(
     dim: usize,
     source: &S,
     queries: &[f32],
+    reuse: Option<&Reuse<'_>>,
     control: &TrainControl<'_>,
 ) -> Result<Vec<u8>, IndexError<S::Error>> {
     let (rows, norms) = (source.rows(), source.norms());
@@ -53,14 +55,25 @@ pub fn build<S: IndexSource>(
     if rows == 0 {
         return Err(CodecError::Sample("there is nothing to make an index of".to_owned()).into());
     }
-    let (sketcher, trained) = train(spec, dim, source, control)?;
+    let reuse = reuse.filter(|reuse| spec.kind == IndexKind::Ivf && reuse.is_worth());
+    let (sketcher, trained) = match reuse {
+        Some(reuse) => {
+            reuse.check(rows, dim)?;
+            (reuse.index.sketcher.clone(), reuse.trained())
+        }
+        None => train(spec, dim, source, control)?,
+    };
     (control.progress)(0.3);
     let row = |at: usize, out: &mut [f32]| source.directions(at..at + 1, out);
-    let asked = Asked::choose(dim, norms, queries, control.seed, row).map_err(IndexError::Source)?;
-    let mut blocks = read(metric, dim, source, &sketcher, trained.as_ref(), &asked, control)?;
+    let asked = match reuse {
+        Some(_) => Asked::nothing(dim),
+        None => Asked::choose(dim, norms, queries, control.seed, row).map_err(IndexError::Source)?,
+    };
+    let mut blocks = read(metric, dim, source, &sketcher, trained.as_ref(), &asked, reuse, control)?;
     control.check()?;
     (control.progress)(0.6);
     let nearest = nearest(&mut blocks);
+    let added = reuse.map_or(0, Reuse::added);
     let bytes = match trained {
         Some(trained) => {
             let (order, starts) = by_cells(&blocks, trained.cells.len(), rows);
@@ -77,7 +90,7 @@ pub fn build<S: IndexSource>(
             };
             let parts = ivf::parts(&trained.heads, &rows, sketcher.bytes());
             drop(heads);
-            assemble(spec, metric, dim, &sketcher, (&order, ordered, &norms), parts)
+            assemble(spec, metric, dim, &sketcher, (&order, ordered, &norms), parts, added)
         }
         None => {
             let sketches: Vec<u8> = blocks.into_iter().flat_map(|block| block.sketches).collect();
@@ -88,11 +101,14 @@ pub fn build<S: IndexSource>(
             }
             drop(sketches);
             let norms = ordered_norms(metric, norms, &built.order);
-            assemble(spec, metric, dim, &sketcher, (&built.order, ordered, &norms), built.parts)
+            assemble(spec, metric, dim, &sketcher, (&built.order, ordered, &norms), built.parts, added)
         }
     };
     (control.progress)(0.8);
-    let calibrated = calibrate(bytes, &asked, nearest, control)?;
+    let calibrated = match reuse {
+        Some(reuse) => put_calibration(bytes, reuse.index.calibration())?,
+        None => calibrate(bytes, &asked, nearest, control)?,
+    };
     (control.progress)(1.0);
     Ok(calibrated)
 }
@@ -140,7 +156,8 @@ fn train<S: IndexSource>(
     Ok((sketcher, Some(Trained { heads, cells })))
 }
 
-/// Reads all rows.
+/// Reads all rows, but for those that are taken over.
+#[expect(clippy::too_many_arguments, reason = "all that is known by then")]
 fn read<S: IndexSource>(
     metric: Metric,
     dim: usize,
@@ -148,6 +165,7 @@ fn read<S: IndexSource>(
     sketcher: &Sketcher,
     trained: Option<&Trained>,
     asked: &Asked,
+    reuse: Option<&Reuse<'_>>,
     control: &TrainControl<'_>,
 ) -> Result<Vec<Block>, IndexError<S::Error>> {
     let rows = source.rows();
@@ -156,17 +174,39 @@ fn read<S: IndexSource>(
         control.check()?;
         let held = at * ROWS..rows.min((at + 1) * ROWS);
         let norms = &source.norms()[held.clone()];
-        let mut directions = vec![0.0; held.len() * dim];
-        source.directions(held.clone(), &mut directions).map_err(IndexError::Source)?;
-        let mut rotated = vec![0.0; held.len() * axes];
+        let mut directions = match reuse {
+            None => vec![0.0; held.len() * dim],
+            Some(reuse) => {
+                let new = reuse.new_rows(held.start, held.len());
+                let mut directions = vec![0.0; new.len() * dim];
+                for (at, out) in new.into_iter().zip(directions.chunks_exact_mut(dim)) {
+                    let row = held.start + at;
+                    source.directions(row..row + 1, out).map_err(IndexError::Source)?;
+                }
+                directions
+            }
+        };
+        if reuse.is_none() {
+            source.directions(held.clone(), &mut directions).map_err(IndexError::Source)?;
+        }
+        let read = directions.len() / dim;
+        let mut rotated = vec![0.0; read * axes];
         sketcher.rotate(&directions, &mut rotated);
-        let mut sketches = vec![0; held.len() * axes];
+        let mut sketches = vec![0; read * axes];
         sketcher.sketch(&rotated, &mut sketches);
-        Ok(Block {
+        let block = Block {
             sketches,
             cells: trained.map_or_else(Vec::new, |trained| trained.cells.assign(&rotated)),
             heads: trained.map_or_else(Vec::new, |trained| trained.heads.encode(&rotated, axes)),
-            nearest: asked.nearest(metric, held.start, &directions, norms),
+            nearest: if reuse.is_some() {
+                Vec::new()
+            } else {
+                asked.nearest(metric, held.start, &directions, norms)
+            },
+        };
+        Ok(match reuse {
+            Some(reuse) => reuse.fill(held.start, held.len(), block),
+            None => block,
         })
     });
     blocks.into_iter().collect()
@@ -237,6 +277,7 @@ fn assemble(
     sketcher: &Sketcher,
     (order, sketches, norms): (&[u32], Vec<u8>, &[f32]),
     of_kind: Vec<Vec<u8>>,
+    added: u64,
 ) -> Vec<u8> {
     let mut places = vec![0_u32; order.len()];
     for (place, &ordinal) in order.iter().enumerate() {
@@ -258,6 +299,7 @@ fn assemble(
         metric: number(Metric::ALL.iter().position(|one| *one == metric)),
         dim,
         rows: order.len(),
+        added,
     })
 }
 
@@ -271,5 +313,12 @@ fn calibrate(
     let index = VectorIndex::open(&bytes)?;
     let measured = asked.measure(&index, &bytes, nearest, control)?;
     bytes[index.parts.range(part::CALIBRATION)].copy_from_slice(&measured.write());
+    Ok(bytes)
+}
+
+/// Puts what was measured before into the bytes of an index.
+fn put_calibration(mut bytes: Vec<u8>, measured: &Calibration) -> Result<Vec<u8>, CodecError> {
+    let (_, parts) = Parts::open(&bytes)?;
+    bytes[parts.range(part::CALIBRATION)].copy_from_slice(&measured.write());
     Ok(bytes)
 }

@@ -123,6 +123,11 @@ impl Calibration {
 }
 
 impl Asked {
+    /// Nothing.
+    pub(super) fn nothing(dim: usize) -> Self {
+        Self { dim, kinds: Vec::new(), directions: Vec::new(), norms: Vec::new() }
+    }
+
     /// Rows, and mixtures of rows, of `count` that `row` tells the directions of, and some of the real queries.
     pub(super) fn choose<E>(
         dim: usize,
@@ -133,7 +138,7 @@ impl Asked {
     ) -> Result<Self, E> {
         let count = norms.len();
         let mut random = Random::new(seed, u64::MAX);
-        let mut asked = Self { dim, kinds: Vec::new(), directions: Vec::new(), norms: Vec::new() };
+        let mut asked = Self::nothing(dim);
         let mut direction = vec![0.0; dim];
         for at in random.choose(QUERIES, count) {
             row(at, &mut direction)?;

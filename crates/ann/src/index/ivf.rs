@@ -9,7 +9,7 @@ mod heads;
 mod search;
 
 pub(super) use cells::{Cells, count_for};
-pub(super) use heads::Heads;
+pub(super) use heads::{Heads, Unit};
 
 use crate::Metric;
 use crate::codec::{BLOCK_ROWS, CodeLayout, CodecError};
@@ -40,13 +40,17 @@ mod part {
 /// words: without it cells of few rows close to each other are preferred to greater ones.
 const SPREAD: f32 = 0.3;
 
+/// Norms that differ by less than this factor are taken for one: codes could not tell such products apart.
+const ALIKE: f32 = 1.001;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Ivf {
     heads: Heads,
     cells: usize,
-    /// Whether all rows are about as long as each other, so that the nearest are those of the greatest products.
-    even: bool,
+    /// The shortest and the longest norm in each block; nothing if all rows are about as long as each other: then the
+    /// nearest are those of the greatest products.
+    norms: Vec<(f32, f32)>,
 }
 
 /// What the rows of cells come to, cell by cell.
@@ -63,7 +67,7 @@ pub(super) struct Rows<'a> {
     pub(super) step: f32,
 }
 
-fn layout(heads: &Heads) -> CodeLayout {
+pub(super) fn layout(heads: &Heads) -> CodeLayout {
     CodeLayout { head: heads.bytes(), tail: 0, side: 0 }
 }
 
@@ -122,11 +126,9 @@ fn common_norms(norms: &[f32]) -> [f32; 2] {
     [(mean - spread).max(0.0) as f32, (mean + spread).min(f64::from(f32::MAX)) as f32]
 }
 
-/// Whether norms are so much alike that codes could not tell their products apart.
-fn are_even(norms: &[f32]) -> bool {
-    const ALIKE: f32 = 1.001;
-    let least = norms.iter().copied().fold(f32::INFINITY, f32::min);
-    norms.iter().all(|norm| *norm <= least * ALIKE)
+/// The least and the greatest.
+fn range(norms: &[f32]) -> (f32, f32) {
+    norms.iter().fold((f32::INFINITY, 0.0), |(least, greatest), &norm| (least.min(norm), greatest.max(norm)))
 }
 
 impl Ivf {
@@ -156,8 +158,31 @@ impl Ivf {
         if !sizes(bonuses) || !sizes(norms) || norms.chunks(2).any(|range| !range.is_sorted()) {
             return Err(malformed("have a size that is none"));
         }
-        let even = common.metric == Metric::Cosine || are_even(common.norms);
-        Ok(Self { heads, cells, even })
+        let all = range(common.norms);
+        let even = common.metric == Metric::Cosine || all.1 <= ALIKE * all.0;
+        let blocks = if even { &[] } else { common.norms };
+        Ok(Self { heads, cells, norms: blocks.chunks(BLOCK_ROWS).map(range).collect() })
+    }
+
+    /// What makes the codes.
+    pub(super) fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// The codes of rows by place, in blocks; the place of the first row of each cell, and the number of rows.
+    pub(super) fn codes<'a>(&self, bytes: &'a [u8], parts: &Parts) -> (&'a [u8], &'a [u32]) {
+        (parts.bytes(bytes, part::HEADS), parts.u32s(bytes, part::STARTS))
+    }
+
+    /// The cells, around the means of the rows that they have.
+    pub(super) fn cells_again(&self, bytes: &[u8], parts: &Parts, common: &Common<'_>) -> Cells {
+        let dim = common.sketcher.bytes();
+        let ends = parts.u32s(bytes, part::STARTS).windows(2);
+        let centroids = ends.flat_map(|ends| {
+            let sketches = &common.sketches[ends[0] as usize * dim..ends[1] as usize * dim];
+            centre(sketches, dim).0.into_iter().map(|x| common.sketcher.step() * x)
+        });
+        Cells::around(centroids.collect(), dim)
     }
 
     /// Number of cells.
@@ -165,3 +190,7 @@ impl Ivf {
         self.cells
     }
 }
+
+#[cfg(test)]
+#[path = "ivf_tests.rs"]
+mod tests;

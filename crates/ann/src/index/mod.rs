@@ -17,15 +17,19 @@
 
 mod build;
 mod calibrate;
+mod fresh;
 mod hnsw;
 mod ivf;
 mod open;
 mod parts;
+mod reuse;
 mod sketch;
 mod source;
 
 pub use build::build;
 pub use calibrate::{Calibration, Rung};
+pub use fresh::{FreshRows, RowCoder};
+pub use reuse::Reuse;
 pub use source::{IndexError, IndexSource};
 
 use std::fmt;
@@ -72,6 +76,8 @@ pub struct VectorIndex {
     metric: Metric,
     dim: usize,
     rows: usize,
+    /// Rows that came since all was learned.
+    added: u64,
     parts: Parts,
     sketcher: Sketcher,
     calibration: Calibration,
@@ -129,6 +135,14 @@ impl Common<'_> {
         self.norms.get(place).copied().unwrap_or(1.0)
     }
 
+    /// The estimated scores of rows by their sketches.
+    fn score_listed(&self, query: &IndexQuery, places: &[u32], scores: &mut [f32]) {
+        query.sketch.dot_listed(self.sketches, places, scores);
+        for (score, place) in scores.iter_mut().zip(places) {
+            *score = self.metric.of_directions(*score, query.norm, self.norm(*place as usize));
+        }
+    }
+
     /// The estimated score of a row by its sketch.
     fn score(&self, query: &IndexQuery, place: usize) -> f32 {
         let bytes = self.sketcher.bytes();
@@ -168,6 +182,12 @@ impl VectorIndex {
         self.dim
     }
 
+    /// Rows that came since what serves to find them was learned, at most.
+    #[must_use]
+    pub fn added(&self) -> u64 {
+        self.added
+    }
+
     /// What was measured at the build: how much effort finds how much.
     #[must_use]
     pub fn calibration(&self) -> &Calibration {
@@ -180,11 +200,7 @@ impl VectorIndex {
     /// If it has not the index's dimension.
     #[must_use]
     pub fn prepare(&self, query: &[f32]) -> IndexQuery {
-        assert_eq!(query.len(), self.dim, "the query's dimension");
-        let norm = norm_f64(query);
-        let divisor = if norm > 0.0 { norm } else { 1.0 };
-        let direction: Vec<f32> = query.iter().map(|&x| (f64::from(x) / divisor) as f32).collect();
-        IndexQuery { sketch: self.sketcher.prepare(&direction), norm }
+        ready(&self.sketcher, query)
     }
 
     /// Looks for the rows nearest to each query, and pushes those it finds, with estimated scores, to its `top`, whose
@@ -266,6 +282,15 @@ impl VectorIndex {
             norms: self.parts.f32s(bytes, part::NORMS),
         }
     }
+}
+
+/// See [`VectorIndex::prepare`].
+fn ready(sketcher: &Sketcher, query: &[f32]) -> IndexQuery {
+    assert_eq!(query.len(), sketcher.dim(), "the query's dimension");
+    let norm = norm_f64(query);
+    let divisor = if norm > 0.0 { norm } else { 1.0 };
+    let direction: Vec<f32> = query.iter().map(|&x| (f64::from(x) / divisor) as f32).collect();
+    IndexQuery { sketch: sketcher.prepare(&direction), norm }
 }
 
 impl IndexKind {

@@ -35,7 +35,16 @@ pub(super) fn open(bytes: &[u8]) -> Result<VectorIndex, CodecError> {
         IndexKind::Ivf => Body::Ivf(Ivf::open(bytes, &parts, &common)?),
         IndexKind::Hnsw => Body::Hnsw(Hnsw::open(bytes, &parts, &common)?),
     };
-    Ok(VectorIndex { metric: *metric, dim: head.dim, rows: head.rows, parts, sketcher, calibration, body })
+    Ok(VectorIndex {
+        metric: *metric,
+        dim: head.dim,
+        rows: head.rows,
+        added: head.added,
+        parts,
+        sketcher,
+        calibration,
+        body,
+    })
 }
 
 fn check(common: &Common<'_>, rows: usize) -> Result<(), CodecError> {

@@ -1,7 +1,7 @@
 //! The bytes of an index: a head that says what it is, and parts, each at a multiple of 64 bytes.
 //!
-//! Little-endian: magic `CGVX`, version, kind, metric, dimension, number of parts (u32 each), rows (u64), 32 bytes of
-//! zeros; for each part offset and length (u64 each); the parts.
+//! Little-endian: magic `CGVX`, version, kind, metric, dimension, number of parts (u32 each), rows (u64), how many of
+//! them came since all was learned (u64), 24 bytes of zeros; for each part offset and length (u64 each); the parts.
 
 use std::ops::Range;
 
@@ -23,6 +23,8 @@ pub(super) struct Head {
     pub(super) metric: u32,
     pub(super) dim: usize,
     pub(super) rows: usize,
+    /// Rows that came since all was learned.
+    pub(super) added: u64,
 }
 
 /// The kind in a head, if it is one.
@@ -59,6 +61,7 @@ impl PartsWriter {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&(head.rows as u64).to_le_bytes());
+        bytes.extend_from_slice(&head.added.to_le_bytes());
         bytes.resize(HEAD_BYTES, 0);
         let mut at = (HEAD_BYTES + ENTRY_BYTES * self.parts.len()).next_multiple_of(ALIGNMENT);
         for part in &self.parts {
@@ -88,7 +91,8 @@ impl Parts {
             return Err(malformed("begins like none that is known"));
         }
         let (kind, metric, dim, count) = (u32_at(8), u32_at(12), u32_at(16) as usize, u32_at(20) as usize);
-        let rows = u64::from(u32_at(24)) | u64::from(u32_at(28)) << 32;
+        let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
+        let (rows, added) = (u64_at(24), u64_at(32));
         if dim == 0 || count > MOST_PARTS || rows >= u64::from(u32::MAX) {
             return Err(malformed("has no dimension, too many parts or too many rows"));
         }
@@ -105,7 +109,7 @@ impl Parts {
                 range.filter(|range| range.end <= bytes.len() && range.start.is_multiple_of(ALIGNMENT));
             ranges.push(range.ok_or_else(|| malformed("has a part that is not within it"))?);
         }
-        let head = Head { kind, metric, dim, rows: rows as usize };
+        let head = Head { kind, metric, dim, rows: rows as usize, added };
         Ok((head, Self { ranges, len: bytes.len() }))
     }
 

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use codegraph_vector_ann::Metric;
 use codegraph_vector_ann::codec::{CodecError, TrainControl};
-use codegraph_vector_ann::index::{self, IndexError, IndexSource, IndexSpec};
+use codegraph_vector_ann::index::{self, IndexError, IndexSource, IndexSpec, Reuse};
 use codegraph_vector_base::{Error, ErrorKind, Result};
 use codegraph_vector_storage::SegmentWriter;
 
 use super::build::{Plan, RowSource};
+use super::index::SegmentIndex;
 use super::section::kind;
 use crate::compression::direction;
 
@@ -22,8 +23,17 @@ pub(crate) struct IndexPlan<'a> {
     /// Real queries to measure it by, row-major.
     pub(crate) queries: &'a [f32],
     pub(crate) threads: usize,
+    /// An index to take over from.
+    pub(crate) reuse: Option<IndexToReuse<'a>>,
     /// Asked now and then whether to give up.
     pub(crate) stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// See [`Reuse`].
+pub(crate) struct IndexToReuse<'a> {
+    pub(crate) found: SegmentIndex<'a>,
+    /// For each row its ordinal in the segment that the index is of; `u32::MAX` if it is not in that.
+    pub(crate) ordinals: Vec<u32>,
 }
 
 /// The rows of a segment as an index wants them.
@@ -61,10 +71,14 @@ pub(super) fn write<S: Copy + Sync>(
     plan: &Plan<'_, S>,
     source: &(dyn RowSource<S> + Sync),
 ) -> Result<()> {
-    let Some(IndexPlan { spec, metric, queries, threads, stop }) = &plan.index else { return Ok(()) };
+    let Some(IndexPlan { spec, metric, queries, threads, reuse, stop }) = &plan.index else { return Ok(()) };
     let rows = Rows { plan, source, norms: plan.rows.iter().map(|row| row.columns.norm).collect() };
     let control = TrainControl { seed: SEED, threads: *threads, progress: &|_| {}, stop };
-    let built = index::build(spec, *metric, plan.dimension, &rows, queries, &control);
+    let reuse = reuse.as_ref().map(|IndexToReuse { found, ordinals }| {
+        let SegmentIndex { index, bytes } = *found;
+        Reuse { index, bytes, ordinals }
+    });
+    let built = index::build(spec, *metric, plan.dimension, &rows, queries, reuse.as_ref(), &control);
     let bytes = built.map_err(|error| match error {
         IndexError::Source(error) => error,
         IndexError::Training(CodecError::Stopped) => {

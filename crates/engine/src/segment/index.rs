@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use codegraph_vector_ann::index::{IndexKind, VectorIndex};
+use codegraph_vector_ann::index::{IndexKind, RowCoder, VectorIndex};
 use codegraph_vector_base::{ErrorKind, Result};
 use codegraph_vector_storage::SegmentFile;
 
@@ -18,6 +18,7 @@ use crate::rows::SectionBytes;
 pub(super) struct StoredIndex {
     section: Option<SectionRef>,
     opened: OnceLock<VectorIndex>,
+    coder: OnceLock<Arc<RowCoder>>,
 }
 
 /// An index and its bytes.
@@ -29,7 +30,11 @@ pub(crate) struct SegmentIndex<'a> {
 
 impl StoredIndex {
     pub(super) fn open(file: &Arc<SegmentFile>) -> Self {
-        Self { section: SectionRef::open(file, kind::INDEX).ok(), opened: OnceLock::new() }
+        Self {
+            section: SectionRef::open(file, kind::INDEX).ok(),
+            opened: OnceLock::new(),
+            coder: OnceLock::new(),
+        }
     }
 }
 
@@ -65,6 +70,15 @@ impl Segment {
             }
         };
         Ok(Some(SegmentIndex { index, bytes }))
+    }
+
+    /// What codes other rows as those of the index are, if there is one that can be used.
+    ///
+    /// # Errors
+    /// What is not damage.
+    pub(crate) fn coder(&self) -> Result<Option<Arc<RowCoder>>> {
+        let found = self.usable_index()?;
+        Ok(found.map(|found| self.vector_index.coder.get_or_init(|| Arc::new(found.index.coder())).clone()))
     }
 
     /// The index to search by: none where it is damaged, as the rows are there to go by.

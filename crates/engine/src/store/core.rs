@@ -86,6 +86,7 @@ pub(crate) struct Writer {
     pub(crate) merge_job: Background,
     pub(crate) compress_job: Background,
     pub(crate) index_job: Background,
+    pub(crate) coding_job: Background,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
 }

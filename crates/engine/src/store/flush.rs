@@ -103,6 +103,7 @@ impl Core {
     /// Before a write: a full memtable is frozen and flushed, in the background if that is allowed
     /// and keeps up.
     pub(crate) fn make_room(self: &Arc<Self>) -> Result<()> {
+        self.schedule_coding();
         let settings = self.settings.load();
         let most = settings.memtable_bytes.min(self.memtable_limit.load(Ordering::Relaxed));
         let full = || self.version.load().memtable.bytes() >= most;

@@ -60,6 +60,14 @@ impl Core {
         self.schedule(|writer| &writer.merge_job, |core| core.merge_where_due(), |core| core.is_merge_due());
     }
 
+    /// The same for codes of rows in memory.
+    pub(super) fn schedule_coding(self: &Arc<Self>) {
+        if self.is_coding_due() {
+            // What came in meanwhile is for the next write to tell of.
+            self.schedule(|writer| &writer.coding_job, |core| core.code_fresh_rows(), |_| false);
+        }
+    }
+
     /// The same for indexes, when no flush came for a while: what is flushed in quick succession is merged before long,
     /// and gets its index then.
     fn schedule_indexing(self: &Arc<Self>) {

@@ -16,7 +16,8 @@ use crate::compression::{CodebookId, Keep, TrainedCodec};
 use crate::options::{CacheConfig, Settings};
 use crate::rows::row_order;
 use crate::segment::{
-    BuildRow, Calibration, CodeReader, IndexPlan, MetadataReader, Plan, RowSource, Segment, build,
+    BuildRow, Calibration, CodeReader, IndexPlan, IndexToReuse, MetadataReader, Plan, RowSource, Segment,
+    build,
 };
 use crate::version::{Cut, Version};
 
@@ -256,6 +257,7 @@ impl Core {
             metric: self.metric,
             queries: &queries,
             threads: settings.index_threads,
+            reuse: index_to_reuse(sources, &rows),
             stop: &stop,
         });
         let plan = Plan {
@@ -303,6 +305,20 @@ impl Core {
         manifests.retired.extend(retired);
         Ok(())
     }
+}
+
+/// The index of the source that most rows come from, if it has one.
+fn index_to_reuse<'a>(
+    sources: &'a [Arc<Segment>],
+    rows: &[BuildRow<SegmentPlace>],
+) -> Option<IndexToReuse<'a>> {
+    let (largest, segment) = sources.iter().enumerate().max_by_key(|(_, segment)| segment.live_rows())?;
+    let found = segment.usable_index().ok()??;
+    let ordinal = |row: &BuildRow<SegmentPlace>| match row.source {
+        SegmentPlace { segment, row } if segment as usize == largest => row,
+        _ => u32::MAX,
+    };
+    Some(IndexToReuse { found, ordinals: rows.iter().map(ordinal).collect() })
 }
 
 /// Gives the merged segment the deaths that came to its rows after `base`, by id, up to `last`.

@@ -13,6 +13,7 @@ mod configure;
 pub(crate) mod core;
 mod encoding;
 mod flush;
+mod fresh;
 mod indexing;
 mod install;
 mod maintenance;

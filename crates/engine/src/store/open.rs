@@ -391,6 +391,7 @@ pub(super) fn assemble(
             merge_job: Background::default(),
             compress_job: Background::default(),
             index_job: Background::default(),
+            coding_job: Background::default(),
             training: Training::default(),
             sync_scheduled: AtomicBool::new(false),
         })

@@ -9,6 +9,7 @@
 
 mod coded;
 mod exact;
+mod fresh;
 mod indexed;
 mod rank;
 
@@ -26,7 +27,7 @@ use crate::memtable::MemRow;
 use crate::node::NodeMetadata;
 use crate::version::Version;
 use coded::CodedSearches;
-use exact::{SegmentPass, scan_chunk};
+use exact::SegmentPass;
 use indexed::IndexedSearches;
 use rank::{Ranking, SegmentRow};
 
@@ -234,11 +235,8 @@ impl Core {
         let begun = requests.iter().map(|request| self.begin(request));
         let mut searches = begun.collect::<Result<Vec<Search<'_>>>>()?;
         self.counters.searches.fetch_add(requests.len() as u64, Ordering::Relaxed);
-        for Search { request, scan, top, .. } in &mut searches {
-            let filter = request.filter.as_ref();
-            for table in version.memtables() {
-                table.each_chunk(|chunk| scan_chunk(scan, chunk, seqno, filter, top));
-            }
+        for search in &mut searches {
+            fresh::scan_memtables(version, seqno, search);
         }
         self.scan_segments(version, seqno, &mut searches)?;
         searches.into_iter().map(|search| self.finish(version, seqno, search)).collect()

@@ -87,6 +87,13 @@ impl Cells {
         Ok(Self { dim, coarse, starts, centroids, half_norms })
     }
 
+    /// Cells around these centroids, row-major, in one level.
+    pub(super) fn around(centroids: Vec<f32>, dim: usize) -> Self {
+        let half_norms = half_norms(&centroids, dim);
+        let (coarse, starts) = (vec![0.0; dim], vec![0, half_norms.len()]);
+        Self { dim, coarse, starts, centroids, half_norms }
+    }
+
     /// Number of cells.
     pub(in crate::index) fn len(&self) -> usize {
         self.half_norms.len()

@@ -111,7 +111,7 @@ impl Walk<'_> {
         let blocks = self.ivf.cells.div_ceil(BLOCK_ROWS);
         scratch.blocks.clear();
         scratch.blocks.extend(0..blocks as u32);
-        self.look_up(codes, 0..blocks, u16::MAX, scratch);
+        self.look_up(codes, 0..blocks, |_| u16::MAX, scratch);
         scratch.cells.clear();
         for (block, (sums, bonuses)) in scratch.sums.iter().zip(bonuses.as_chunks::<ROWS>().0).enumerate() {
             for (lane, (sum, bonus)) in sums.iter().zip(bonuses).enumerate() {
@@ -119,7 +119,7 @@ impl Walk<'_> {
                 if cell < self.ivf.cells {
                     let dot = self.unit.least + self.unit.unit * f32::from(*sum) + bonus;
                     let score = match norms.get(2 * cell..2 * cell + 2) {
-                        Some(norms) if !self.ivf.even => self.best_of_norms(dot, norms),
+                        Some(norms) if !self.ivf.norms.is_empty() => self.best_of_norms(dot, norms),
                         _ => dot,
                     };
                     scratch.cells.push(rank(score, cell as u32));
@@ -153,24 +153,28 @@ impl Walk<'_> {
         scratch.wanted.clear();
         scratch.wanted.resize(words, 0);
         found.clear();
-        let mut bar = 0;
+        let mut bar = f32::NEG_INFINITY;
         let mut looked_at = 0;
-        let (mut from, mut to) = (0, effort.clamp(1, self.ivf.cells));
-        loop {
-            best_first(&mut scratch.cells[from..], to - from);
-            if from == 0 {
-                let first = FIRST_CELLS.min(to);
-                best_first(&mut scratch.cells[..to], first);
-                bar = self.scan(0..first, starts, bar, scratch, found, admit, &mut looked_at);
-                from = first;
-            }
-            bar = self.scan(from..to, starts, bar, scratch, found, admit, &mut looked_at);
-            self.shrink(found, admit);
-            if found.len() >= enough || to == self.ivf.cells {
-                return looked_at.min(rows);
-            }
-            (from, to) = (to, (2 * to).min(self.ivf.cells));
+        let effort = effort.clamp(1, self.ivf.cells);
+        best_first(&mut scratch.cells, effort);
+        let first = FIRST_CELLS.min(effort);
+        best_first(&mut scratch.cells[..effort], first);
+        for cells in [0..first, first..effort] {
+            bar = self.scan(cells, starts, bar, scratch, found, admit, &mut looked_at);
         }
+        self.shrink(found, admit);
+        if found.len() < enough {
+            scratch.cells[effort..].sort_unstable_by(|a, b| b.cmp(a));
+            // One by one, so that no search that began with more ends with less.
+            for cell in effort..self.ivf.cells {
+                self.scan(cell..cell + 1, starts, bar, scratch, found, admit, &mut looked_at);
+                self.shrink(found, admit);
+                if found.len() >= enough {
+                    break;
+                }
+            }
+        }
+        looked_at.min(rows)
     }
 
     /// Scans the blocks of some cells, as far as they were not scanned before. Returns the new bar.
@@ -179,12 +183,12 @@ impl Walk<'_> {
         &self,
         cells: Range<usize>,
         starts: &[u32],
-        mut bar: u16,
+        mut bar: f32,
         scratch: &mut Scratch,
         found: &mut Vec<Found<K>>,
         admit: &mut impl FnMut(u32) -> Option<K>,
         looked_at: &mut usize,
-    ) -> u16 {
+    ) -> f32 {
         for &cell in &scratch.cells[cells] {
             let cell = !(cell as u32) as usize;
             let places = starts[cell] as usize..starts[cell + 1] as usize;
@@ -206,9 +210,9 @@ impl Walk<'_> {
         *looked_at += scratch.blocks.len() * ROWS;
         let mut at = 0;
         while at < scratch.blocks.len() {
-            let chunk = if bar == 0 { FIRST_BLOCKS } else { BLOCKS };
+            let chunk = if bar == f32::NEG_INFINITY { FIRST_BLOCKS } else { BLOCKS };
             let end = scratch.blocks.len().min(at + chunk);
-            self.look_up(self.heads, at..end, bar, scratch);
+            self.look_up(self.heads, at..end, |block| self.least_sum(block, bar), scratch);
             for (block, (sums, mask)) in
                 scratch.blocks[at..end].iter().zip(scratch.sums.iter().zip(&scratch.masks))
             {
@@ -223,12 +227,13 @@ impl Walk<'_> {
         bar
     }
 
-    /// Adds up what the codes of some of the blocks in `scratch.blocks` come to.
-    fn look_up(&self, codes: &[u8], blocks: Range<usize>, bar: u16, scratch: &mut Scratch) {
+    /// Adds up what the codes of some of the blocks in `scratch.blocks` come to. `bar` tells the least sum of a block that
+    /// is worth a look.
+    fn look_up(&self, codes: &[u8], blocks: Range<usize>, bar: impl Fn(u32) -> u16, scratch: &mut Scratch) {
         let Scratch { bars, sums, masks, tables, blocks: places, .. } = scratch;
         let count = blocks.len();
         bars.clear();
-        bars.resize(count, bar);
+        bars.extend(places[blocks.clone()].iter().map(|&block| bar(block)));
         sums.resize(count, [0; ROWS]);
         masks.resize(count, 0);
         let layout = layout(&self.ivf.heads);
@@ -247,7 +252,7 @@ impl Walk<'_> {
             let place = block * ROWS + row_of(lane);
             if place < self.common.ordinals.len() {
                 let sum = sums[lane];
-                let score = if self.ivf.even {
+                let score = if self.ivf.norms.is_empty() {
                     f32::from(sum)
                 } else {
                     let dot = self.unit.least + self.unit.unit * f32::from(sum);
@@ -283,15 +288,18 @@ impl Walk<'_> {
         found.truncate(self.kept);
     }
 
-    /// The sum that a row must come to, to be better than the worst of those found.
-    fn bar<K>(&self, found: &[Found<K>]) -> u16 {
+    /// The estimate that a row must come to, to be better than the worst of those found.
+    fn bar<K>(&self, found: &[Found<K>]) -> f32 {
         let worst = found.iter().map(|found| found.rank).min().filter(|_| found.len() >= self.kept);
-        let Some(worst) = worst else { return 0 };
-        let score = score_of(worst);
-        if self.ivf.even {
-            return score as u16;
-        }
-        0
+        worst.map_or(f32::NEG_INFINITY, score_of)
+    }
+
+    /// The sum below which no row of a block comes to that estimate.
+    #[inline]
+    fn least_sum(&self, block: u32, bar: f32) -> u16 {
+        let Some(&norms) = self.ivf.norms.get(block as usize) else { return bar as u16 };
+        let least = self.common.metric.least_dot(bar, self.query.norm, norms);
+        ((least - f64::from(self.unit.least)) / f64::from(self.unit.unit) - 1.0) as u16
     }
 
     /// Scores what was found by sketches, and pushes it to `top`.
