@@ -74,7 +74,7 @@ impl<'a> Bare<'a> {
         let threads = std::thread::available_parallelism()?.get();
         let control = TrainControl { seed: SEED, threads, ..TrainControl::QUIET };
         let spec = IndexSpec::new(kind);
-        let bytes = index::build(&spec, Metric::Cosine, base.dimension, &rows, &[], &control)
+        let bytes = index::build(&spec, Metric::Cosine, base.dimension, &rows, &[], None, &control)
             .map_err(|error| error.to_string())?;
         let mut memory = vec![0; bytes.len() + ALIGNMENT];
         let start = memory.as_ptr().align_offset(ALIGNMENT);
