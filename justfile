@@ -60,6 +60,32 @@ bench-index *ARGS:
 bench-compress *ARGS:
     cargo run --release -p codegraph-vector-bench -- compress {{ARGS}}
 
+# Searches beside other libraries' at equal recall. Give --base, --queries, --gt; --python PYTHON --peers-dir DIR for the
+# peers; --svg FILE and --into BENCHMARKS.md for the picture and the tables.
+bench-search *ARGS:
+    cargo build --release -p codegraph-vector-cli
+    cargo run --release -p codegraph-vector-bench -- search {{ARGS}}
+
+# Searches while a writer commits and merges run. Give --base, --queries; --seconds N.
+bench-live *ARGS:
+    cargo run --release -p codegraph-vector-bench -- live {{ARGS}}
+
+# Filtered searches: recall and time by selectivity. Give --base, --queries.
+bench-filtered *ARGS:
+    cargo run --release -p codegraph-vector-bench -- filtered {{ARGS}}
+
+# Recall after all rows were replaced, and merges beside a rebuild. Give --base, --queries.
+bench-churn *ARGS:
+    cargo run --release -p codegraph-vector-bench -- churn {{ARGS}}
+
+# Searches of a store beside the same index in plain memory, without checks. Give --base, --queries; --index ivf or hnsw.
+bench-overhead *ARGS:
+    cargo run --release -p codegraph-vector-bench -- overhead {{ARGS}}
+
+# Searches with less memory than data, in a cgroup. Give --base, --queries; --cgroup DIR where groups may be made.
+bench-memory-limit *ARGS:
+    cargo run --release -p codegraph-vector-bench -- memory-limit {{ARGS}}
+
 # cgv mcp, by the Python package `mcp` (pip install 'mcp>=2.3,<3').
 test-mcp PYTHON="python3":
     cargo build -p codegraph-vector-cli --locked

@@ -5,25 +5,36 @@
 //! `cargo run --release -p codegraph-vector-bench -- retrieval [--corpus stdlib|stdlib-with-tests|crates|PATH]…
 //! [--language NAME] [--minilm DIR] [--show N]`
 //! `cargo run --release -p codegraph-vector-bench -- index [--corpus …] [--dir DIR]`
-//! `cargo run --release -p codegraph-vector-bench -- compress --base BASE.npy --queries Q.npy --gt GT.npy
-//! [--peers-dir DIR --python PYTHON | --peers-json LINES] [--peers PART,…] [--codecs PART;…] [--rounds N] [--repeat N]
-//! [--min-seconds S] [--json FILE] [--into BENCHMARKS.md]`
+//! `cargo run --release -p codegraph-vector-bench -- compress|search --base BASE.npy --queries Q.npy --gt GT.npy
+//! [--peers-dir DIR --python PYTHON] [--peers-json LINES] [--peers PART,…] [--rounds N] [--repeat N] [--min-seconds S]
+//! [--json FILE] [--into BENCHMARKS.md [--mark NAME]]`, and `[--codecs PART;…]` or `[--svg FILE] [--ours "WORDS FOR CGV"]`
+//! `cargo run --release -p codegraph-vector-bench -- live|filtered|churn|overhead|memory-limit --base BASE.npy --queries Q.npy
+//! [--index KIND] [--compression SPEC] [--seconds S] [--cgroup DIR] [--dir DIR] [--into BENCHMARKS.md [--mark NAME]]`
 //!
 //! Each pair is interleaved and repeated five times; the median counts. Absolute figures illustrate.
 
 #![allow(clippy::disallowed_methods)] // A benchmark measures the real clock and the real disk.
 
+mod beside;
+mod churn;
 mod commit;
 mod compress;
 mod data;
 mod disk;
 mod faiss;
+mod filtered;
 mod import;
 mod index;
+mod live;
 mod memory;
+mod memory_limit;
+mod overhead;
+mod peers;
 mod report;
 mod retrieval;
 mod scan;
+mod search;
+mod searching;
 
 use std::path::PathBuf;
 
@@ -39,13 +50,22 @@ struct Args {
     python: Option<PathBuf>,
     rows: usize,
     retrieval: retrieval::Options,
-    compress: compress::Options,
+    beside: beside::Options,
+    /// Parts of names; all if there are none.
+    codecs: Vec<String>,
+    /// Words for `cgv bench search`.
+    ours: Vec<String>,
+    kind: searching::Kind,
+    /// Of searches beside a writer.
+    seconds: f64,
+    cgroup: Option<PathBuf>,
 }
 
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
-    let command =
-        given.next().ok_or("say what to measure: store, scan, memory, retrieval, index or compress")?;
+    let command = given.next().ok_or(
+        "say what to measure: store, scan, memory, retrieval, index, compress, search, live, filtered, churn, overhead or memory-limit",
+    )?;
     let mut args = Args {
         command,
         data: None,
@@ -54,7 +74,12 @@ fn args() -> Result<Args, String> {
         python: None,
         rows: 1_000_000,
         retrieval: retrieval::Options::default(),
-        compress: compress::Options::default(),
+        beside: beside::Options::default(),
+        codecs: Vec::new(),
+        ours: Vec::new(),
+        kind: searching::Kind::default(),
+        seconds: 60.0,
+        cgroup: None,
     };
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -69,7 +94,17 @@ fn args() -> Result<Args, String> {
             "--minilm" => args.retrieval.minilm = Some(value.into()),
             "--show" => args.retrieval.show = value.parse().map_err(|_| format!("{value} is no number"))?,
             "--dump" => args.retrieval.dump = Some(value.into()),
-            _ if args.compress.set(&name, &value)? => {}
+            "--codecs" => args.codecs = value.split(';').map(str::to_owned).collect(),
+            "--ours" => args.ours = value.split_whitespace().map(str::to_owned).collect(),
+            "--compression" => {
+                args.kind.compression = Some(value.parse().map_err(|error| format!("{error}"))?);
+            }
+            "--index" => args.kind.index = value.parse().map_err(|error| format!("{error}"))?,
+            "--seconds" => {
+                args.seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?
+            }
+            "--cgroup" => args.cgroup = Some(value.into()),
+            _ if args.beside.set(&name, &value)? => {}
             _ => return Err(format!("{name} is not known")),
         }
     }
@@ -79,6 +114,31 @@ fn args() -> Result<Args, String> {
 /// An error that need not pass between threads any more.
 fn plain(error: Box<dyn std::error::Error + Send + Sync>) -> Box<dyn std::error::Error> {
     error
+}
+
+/// What searches do under some condition: prints a table, and writes it where the options say.
+fn searches(folder: &std::path::Path, args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    let base = data::load(args.data.as_deref().ok_or("--base is missing")?)?;
+    let path = args.queries.as_deref().ok_or("--queries is missing")?;
+    let queries = data::load(path)?;
+    let (kind, mut report) = (&args.kind, Report::default());
+    let table = match args.command.as_str() {
+        "filtered" => filtered::run(folder, &base, &queries, kind)?,
+        other => {
+            match other {
+                "live" => live::run(folder, &base, &queries, kind, args.seconds, &mut report)?,
+                "churn" => churn::run(folder, &base, &queries, kind, &mut report)?,
+                "overhead" => overhead::run(folder, &base, &queries, kind, &mut report)?,
+                _ => memory_limit::run(folder, &base, path, kind, args.cgroup.as_deref(), &mut report)?,
+            }
+            if report.is_empty() {
+                return Ok(());
+            }
+            report.to_string()
+        }
+    };
+    print!("{table}");
+    args.beside.write(&args.command, &table)
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -113,13 +173,21 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             let which = corpora.first().map_or("stdlib", String::as_str);
             index::run(folder.path(), which, &mut report).map_err(plain)?;
         }
-        "compress" => {
-            let (base, queries, python) =
-                (args.data.as_deref(), args.queries.as_deref(), args.python.as_deref());
-            compress::run(folder.path(), base, queries, python, &args.compress)?;
+        "compress" | "search" => {
+            let (options, python) = (&args.beside, args.python.as_deref());
+            let input = options.input(args.data.as_deref(), args.queries.as_deref())?;
+            match args.command.as_str() {
+                "compress" => compress::run(folder.path(), &input, python, options, &args.codecs)?,
+                _ => search::run(folder.path(), &input, python, options, &args.ours)?,
+            }
         }
-        // The benchmarks of memory and indexing start themselves again with these, to look at fresh processes.
+        "live" | "filtered" | "churn" | "overhead" | "memory-limit" => searches(folder.path(), &args)?,
+        // Some benchmarks start themselves again with these, to look at fresh processes.
         "open" => memory::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,
+        "limited-search" => {
+            let queries = args.queries.ok_or("--queries is missing")?;
+            memory_limit::child(&args.dir.ok_or("--dir is missing")?, &queries)?;
+        }
         "index-once" => {
             let root = args.retrieval.corpora.first().ok_or("--corpus is missing")?;
             index::child(&args.dir.ok_or("--dir is missing")?, root.as_ref()).map_err(plain)?;

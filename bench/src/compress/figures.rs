@@ -89,6 +89,11 @@ impl Figures {
     }
 }
 
+/// The lines that the harness wrote.
+pub(super) fn read(text: &str) -> impl Iterator<Item = Result<Figures, String>> + '_ {
+    text.lines().filter(|line| !line.trim().is_empty()).map(Figures::of_peer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,77 +5,30 @@
 
 mod figures;
 mod ours;
-mod peers;
 mod tables;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use codegraph_vector_ann::codec::CodecSpec;
 use serde_json::json;
 
+use crate::beside::{Input, Options, wanted};
 use crate::data;
+use crate::peers::{Effort, Peers};
 use figures::Figures;
 use ours::Data;
-use peers::Peers;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Neighbours that are asked for.
 const NEIGHBOURS: usize = 10;
 
+/// What prints the names of the peers' codecs.
+const NAMES: &str = "import compression; print(*compression.CODECS)";
+
 /// Seconds of a run that is not repeated.
 const SLOW_S: f64 = 90.0;
-
-/// What is asked of the benchmark on the command line.
-#[derive(Default)]
-pub(crate) struct Options {
-    truth: Option<PathBuf>,
-    peers_dir: Option<PathBuf>,
-    peers_json: Option<PathBuf>,
-    /// Parts of names; all if there are none.
-    peers: Vec<String>,
-    codecs: Vec<String>,
-    rounds: Option<usize>,
-    repeats: Option<usize>,
-    seconds: Option<f64>,
-    json: Option<PathBuf>,
-    into: Option<PathBuf>,
-}
-
-impl Options {
-    /// Takes an option; returns whether it is one of these.
-    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
-        fn number<T: std::str::FromStr>(value: &str) -> Result<Option<T>, String> {
-            value.parse().map(Some).map_err(|_| format!("{value} is no number"))
-        }
-        let words = || value.split(',').map(str::to_owned).collect();
-        match name {
-            "--gt" => self.truth = Some(value.into()),
-            "--peers-dir" => self.peers_dir = Some(value.into()),
-            "--peers-json" => self.peers_json = Some(value.into()),
-            "--peers" => self.peers = words(),
-            "--codecs" => self.codecs = value.split(';').map(str::to_owned).collect(),
-            "--rounds" => self.rounds = number(value)?,
-            "--repeat" => self.repeats = number(value)?,
-            "--min-seconds" => self.seconds = number(value)?,
-            "--json" => self.json = Some(value.into()),
-            "--into" => self.into = Some(value.into()),
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-}
-
-/// How long rates are measured.
-struct Effort {
-    /// The best of so many counts.
-    repeats: usize,
-    /// Each at least so long.
-    seconds: f64,
-    /// To train with.
-    threads: usize,
-}
 
 /// One that is measured.
 enum Entry {
@@ -83,42 +36,26 @@ enum Entry {
     Peer(String),
 }
 
-/// Measures all, prints the tables, and writes them where the options say.
+/// Measures all, prints the tables, and writes them where the options say. `codecs` are parts of names; all if there
+/// are none.
 pub(crate) fn run(
     folder: &Path,
-    base: Option<&Path>,
-    queries: Option<&Path>,
+    input: &Input<'_>,
     python: Option<&Path>,
     options: &Options,
+    codecs: &[String],
 ) -> Outcome<()> {
-    let base = base.ok_or("--base is missing")?;
-    let queries = queries.ok_or("--queries is missing")?;
-    let truth = options.truth.as_deref().ok_or("--gt is missing")?;
-    let data = Data::new(data::load(base)?, data::load(queries)?, data::load_ids(truth)?)?;
-    let effort = Effort {
-        repeats: options.repeats.unwrap_or(3),
-        seconds: options.seconds.unwrap_or(1.0),
-        threads: std::thread::available_parallelism()?.get(),
-    };
-    let peers = match (python, &options.peers_dir) {
-        (Some(python), Some(peers_dir)) => Some(Peers {
-            python: python.into(),
-            folder: peers_dir.clone(),
-            base: base.into(),
-            queries: queries.into(),
-            truth: truth.into(),
-            scratch: folder.into(),
-        }),
-        _ => None,
-    };
+    let data = Data::new(data::load(input.base)?, data::load(input.queries)?, data::load_ids(input.truth)?)?;
+    let effort = options.effort()?;
+    let peers = options.peers(python, input, folder);
     let known: Vec<Figures> = match &options.peers_json {
-        Some(path) => peers::read(path)?.into_iter().filter_map(Result::ok).collect(),
+        Some(path) => figures::read(&std::fs::read_to_string(path)?).filter_map(Result::ok).collect(),
         None => Vec::new(),
     };
-    let mut entries = entries(&data, peers.as_ref(), options)?;
+    let mut entries = entries(&data, peers.as_ref(), options, codecs)?;
     entries.retain(|entry| !matches!(entry, Entry::Peer(name) if known.iter().any(|row| row.name == *name)));
-    let mut all = measure(&data, &entries, peers.as_ref(), &effort, options.rounds.unwrap_or(3));
-    all.extend(known.into_iter().filter(|row| wanted(&row.name, &options.peers)));
+    let mut all = measure(&data, &entries, peers.as_ref(), &effort, options.rounds());
+    all.extend(known.into_iter().filter(|row| options.wants_peer(&row.name)));
     let tables = tables::tables(&all, data.dimension());
     println!("{} × {}, {} queries\n\n{tables}", data.rows(), data.dimension(), data.queries());
     if let Some(path) = &options.json {
@@ -128,23 +65,20 @@ pub(crate) fn run(
         });
         std::fs::write(path, format!("{document:#}\n"))?;
     }
-    if let Some(path) = &options.into {
-        std::fs::write(path, tables::renew(&std::fs::read_to_string(path)?, &tables)?)?;
-    }
-    Ok(())
+    options.write("compress", &tables)
 }
 
-/// Whether a name holds one of some parts, or there are none.
-fn wanted(name: &str, parts: &[String]) -> bool {
-    parts.is_empty() || parts.iter().any(|part| name.contains(part))
+/// One of theirs.
+fn run_peer(peers: &Peers, name: &str, effort: &Effort) -> Outcome<Figures> {
+    let lines = peers.run(&["exact", "--bytes"], name, NEIGHBOURS, effort)?;
+    Ok(figures::read(&lines).next().ok_or("no line")??)
 }
 
 /// Ours and the peers' by turns.
-fn entries(data: &Data, peers: Option<&Peers>, options: &Options) -> Outcome<Vec<Entry>> {
-    let ours =
-        ours::specs(data.dimension()).into_iter().filter(|spec| wanted(&spec.to_string(), &options.codecs));
+fn entries(data: &Data, peers: Option<&Peers>, options: &Options, codecs: &[String]) -> Outcome<Vec<Entry>> {
+    let ours = ours::specs(data.dimension()).into_iter().filter(|spec| wanted(&spec.to_string(), codecs));
     let theirs = match peers {
-        Some(peers) => peers.names()?.into_iter().filter(|name| wanted(name, &options.peers)).collect(),
+        Some(peers) => peers.names(NAMES)?.into_iter().filter(|name| options.wants_peer(name)).collect(),
         None => Vec::new(),
     };
     let (mut ours, mut theirs) = (ours.map(Entry::Ours), theirs.into_iter().map(Entry::Peer));
@@ -176,7 +110,7 @@ fn measure(
             let start = Instant::now();
             let (name, outcome) = match (entry, peers) {
                 (Entry::Ours(spec), _) => (spec.to_string(), ours::measure(spec, data, effort)),
-                (Entry::Peer(name), Some(peers)) => (name.clone(), peers.run(name, effort)),
+                (Entry::Peer(name), Some(peers)) => (name.clone(), run_peer(peers, name, effort)),
                 (Entry::Peer(_), None) => continue,
             };
             let took = start.elapsed().as_secs_f64();

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::figures::Figures;
+use crate::beside::table;
 use crate::report::Goal;
 
 /// Times that a code is smaller than the floats, and what is asked of it there.
@@ -88,14 +89,6 @@ pub(super) fn tables(all: &[Figures], dim: usize) -> String {
     let mut text = String::new();
     for (title, table) in parts.into_iter().filter(|(_, table)| table.lines().count() > 2) {
         let _ = write!(text, "{title}\n\n{table}\n");
-    }
-    text
-}
-
-fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut text = format!("| {} |\n|{}\n", columns.join(" | "), " --- |".repeat(columns.len()));
-    for row in rows {
-        let _ = writeln!(text, "| {} |", row.join(" | "));
     }
     text
 }
@@ -223,15 +216,6 @@ fn share(share: f64) -> String {
 
 fn rate(rate: f64) -> String {
     format!("{rate:.0}")
-}
-
-/// The text with what stands between its two marks replaced.
-pub(super) fn renew(text: &str, tables: &str) -> Result<String, String> {
-    const BEGIN: &str = "<!-- bench compress: begin -->\n";
-    const END: &str = "<!-- bench compress: end -->";
-    let begin = text.find(BEGIN).ok_or("there is no mark where the tables begin")? + BEGIN.len();
-    let end = begin + text[begin..].find(END).ok_or("there is no mark where the tables end")?;
-    Ok(format!("{}\n{tables}{}", &text[..begin], &text[end..]))
 }
 
 #[cfg(test)]

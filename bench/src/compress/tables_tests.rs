@@ -80,16 +80,3 @@ fn tables_say_ratios_and_whether_goals_are_met() {
     let text = tables(&worse, 384);
     assert!(text.contains("-10 % | ≥ 0.25 **missed**") && text.contains("0.90 | ≥ 1.2 **missed**"), "{text}");
 }
-
-#[test]
-fn only_what_is_between_the_marks_is_renewed() {
-    let text = "above\n<!-- bench compress: begin -->\nold\n<!-- bench compress: end -->\nbelow\n";
-    let renewed = renew(text, "new\n").unwrap();
-    assert_eq!(
-        renewed,
-        "above\n<!-- bench compress: begin -->\n\nnew\n<!-- bench compress: end -->\nbelow\n"
-    );
-    assert_eq!(renew(&renewed, "new\n").unwrap(), renewed);
-    assert!(renew("no marks", "new").is_err());
-    assert!(renew("<!-- bench compress: end -->\n<!-- bench compress: begin -->\n", "new").is_err());
-}

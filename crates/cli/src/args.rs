@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use codegraph_vector::{EmbedderId, IndexPolicy, Metric, NodeId, parse_node_id};
 
 use crate::commands::{
-    completions, compress, delete, export, flush, get, import, index, man, mcp, merge, query, search, stats,
-    verify,
+    bench, completions, compress, delete, export, flush, get, import, index, man, mcp, merge, query, search,
+    stats, verify,
 };
 
 /// The persistent vector store for code graphs.
@@ -57,6 +57,7 @@ pub(crate) enum Command {
     Flush(flush::FlushArgs),
     Merge(merge::MergeArgs),
     Compress(compress::CompressArgs),
+    Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }

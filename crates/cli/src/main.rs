@@ -18,6 +18,7 @@ mod output;
 mod place;
 mod progress;
 mod shell;
+mod times;
 mod workspace;
 
 use std::process::ExitCode;

@@ -41,6 +41,11 @@ impl Progress {
         self.show(done, of, || format!("{done} rows, {:.0} a second", self.rate(done)));
     }
 
+    /// Shows what is going on where nobody knows how much of it there is.
+    pub(crate) fn says(&self, message: &str) {
+        self.show(0, None, || message.to_owned());
+    }
+
     /// Shows how far an index is.
     pub(crate) fn index(&self, progress: IndexProgress) {
         let IndexProgress { files_found, all_found, files_done, nodes, .. } = progress;

@@ -56,7 +56,8 @@ fn write(out: &mut dyn Write) -> io::Result<()> {
 
 /// The commands of a command, and theirs.
 fn write_commands(out: &mut dyn Write, parent: &Command) -> io::Result<()> {
-    for command in parent.get_subcommands().filter(|command| command.get_name() != "help") {
+    let is_told = |command: &&Command| command.get_name() != "help" && !command.is_hide_set();
+    for command in parent.get_subcommands().filter(is_told) {
         write_command(out, command)?;
         write_commands(out, command)?;
     }

@@ -20,12 +20,11 @@ use serde_json::Value;
 use crate::args::Globals;
 use crate::failure::Failure;
 use crate::formats::{self, Format, npy};
+use crate::times::percentile;
 use crate::{files, location, output};
 
 /// Vectors read in one go.
 const READ_ROWS: usize = 1024;
-/// What stands in a `.npy` file for "no more nodes".
-const NO_NODE: u64 = u64::MAX;
 
 /// Find the nearest nodes of each vector in a file, one query at a time
 ///
@@ -196,13 +195,8 @@ impl Summary {
     fn of(found: &[Found], args: &QueryArgs, took: Duration) -> Self {
         let mut times: Vec<f64> = found.iter().map(|found| found.took.as_secs_f64() * 1e6).collect();
         times.sort_unstable_by(f64::total_cmp);
-        // The nearest rank: the least time that so many percent of the queries did not exceed.
-        let percentile = |percent: usize| match times.len() {
-            0 => 0.0,
-            count => times[(count * percent).div_ceil(100) - 1],
-        };
         let qps = found.len() as f64 / took.as_secs_f64().max(1e-9);
-        let (p50_us, p99_us) = (percentile(50), percentile(99));
+        let (p50_us, p99_us) = (percentile(&times, 50), percentile(&times, 99));
         let (queries, k, threads) = (found.len(), args.k, args.threads.get());
         let exact = found.iter().all(|found| found.exact);
         Self { queries, k, threads, qps, p50_us, p99_us, exact }
@@ -210,11 +204,11 @@ impl Summary {
 }
 
 /// Ids row by row. The outer error is an id that does not fit.
-fn write_npy(mut out: BufWriter<File>, found: &[Found], k: u32) -> Result<io::Result<()>> {
+fn write_npy(out: BufWriter<File>, found: &[Found], k: u32) -> Result<io::Result<()>> {
     let mut rows = Vec::with_capacity(found.len() * k as usize);
     for found in found {
         for (id, _) in &found.matches {
-            let fits = u64::try_from(*id).ok().filter(|id| *id != NO_NODE);
+            let fits = u64::try_from(*id).ok().filter(|id| *id != npy::NO_NODE);
             let too_large = || {
                 let message =
                     format!("node {} does not fit a .npy of uint64; write a .jsonl", node_id_text(*id));
@@ -222,14 +216,9 @@ fn write_npy(mut out: BufWriter<File>, found: &[Found], k: u32) -> Result<io::Re
             };
             rows.push(fits.ok_or_else(too_large)?);
         }
-        rows.resize(rows.len() + (k as usize).saturating_sub(found.matches.len()), NO_NODE);
+        rows.resize(rows.len() + (k as usize).saturating_sub(found.matches.len()), npy::NO_NODE);
     }
-    let mut write = || {
-        npy::write_u64_header(&mut out, found.len() as u64, k.into())?;
-        out.write_all(bytemuck::cast_slice(&rows))?;
-        out.flush()
-    };
-    Ok(write())
+    Ok(npy::write_u64s(out, &rows, k as usize))
 }
 
 fn write_jsonl(mut out: BufWriter<File>, found: &[Found]) -> io::Result<()> {

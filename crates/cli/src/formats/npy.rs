@@ -1,6 +1,7 @@
 //! NumPy's `.npy` files: a magic, a header that is a Python literal, then the elements.
 //!
-//! Read: versions 1 to 3; little-endian float16 and float32 in rows, int64 and uint64 in a line.
+//! Read: versions 1 to 3; little-endian float16 and float32 in rows, int64 and uint64 in a line, and whole numbers of
+//! 32 and 64 bits in rows.
 //! Written: version 1, uint64 in rows. (Format: NumPy Enhancement Proposal 1.)
 
 use std::io::{self, Read, Write};
@@ -16,6 +17,8 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 /// Most axes that a shape may have, as in NumPy.
 const MAX_AXES: usize = 64;
+/// What stands in a file of neighbours for "no more".
+pub(crate) const NO_NODE: u64 = u64::MAX;
 /// The header is filled up so that the elements begin at a multiple of this.
 const ALIGNMENT: usize = 64;
 
@@ -24,6 +27,8 @@ const ALIGNMENT: usize = 64;
 enum Element {
     F16,
     F32,
+    I32,
+    U32,
     I64,
     U64,
 }
@@ -33,6 +38,8 @@ impl Element {
         match descr {
             "<f2" | "=f2" => Ok(Self::F16),
             "<f4" | "=f4" => Ok(Self::F32),
+            "<i4" | "=i4" => Ok(Self::I32),
+            "<u4" | "=u4" => Ok(Self::U32),
             "<i8" | "=i8" => Ok(Self::I64),
             "<u8" | "=u8" => Ok(Self::U64),
             _ => {
@@ -49,7 +56,7 @@ impl Element {
     fn bytes(self) -> u64 {
         match self {
             Self::F16 => 2,
-            Self::F32 => 4,
+            Self::F32 | Self::I32 | Self::U32 => 4,
             Self::I64 | Self::U64 => 8,
         }
     }
@@ -127,7 +134,7 @@ impl<R: Read> Matrix<R> {
         let is_half = match element {
             Element::F16 => true,
             Element::F32 => false,
-            Element::I64 | Element::U64 => {
+            Element::I32 | Element::U32 | Element::I64 | Element::U64 => {
                 return Err(Error::invalid(
                     "its elements are whole numbers, and vectors are float32 or float16",
                 ));
@@ -184,6 +191,9 @@ impl<R: Read> Ids<R> {
         let is_signed = match element {
             Element::I64 => true,
             Element::U64 => false,
+            Element::I32 | Element::U32 => {
+                return Err(Error::invalid("its elements have 32 bits, and ids are uint64 or int64"));
+            }
             Element::F16 | Element::F32 => {
                 return Err(Error::invalid("its elements are floats, and ids are uint64 or int64"));
             }
@@ -214,8 +224,42 @@ impl<R: Read> Ids<R> {
     }
 }
 
+/// Reads a file of `len` bytes with neighbours, a row for each query, nearest first; [`NO_NODE`] where there are no
+/// more, as negative numbers say too.
+pub(crate) fn read_neighbours(reader: &mut impl Read, len: u64) -> Result<Vec<Vec<u64>>> {
+    let Header { element, shape } = read_header(reader, len)?;
+    let &[rows, columns] = &shape[..] else {
+        let message = format!("its shape has {} axes, and neighbours have two: queries × k", shape.len());
+        return Err(Error::invalid(message));
+    };
+    let columns = usize::try_from(columns).ok().filter(|columns| *columns > 0);
+    let columns = columns.ok_or_else(|| Error::invalid("its rows are empty"))?;
+    // The header was held against the file's length, so this is no more than what is there.
+    let mut bytes = vec![0; rows as usize * columns * element.bytes() as usize];
+    reader.read_exact(&mut bytes).map_err(unreadable)?;
+    let signed = |id: i64| u64::try_from(id).unwrap_or(NO_NODE);
+    let (words, doubles) = (bytes.as_chunks::<4>().0.iter(), bytes.as_chunks::<8>().0.iter());
+    let ids: Vec<u64> = match element {
+        Element::I32 => words.map(|word| signed(i32::from_le_bytes(*word).into())).collect(),
+        Element::U32 => words.map(|word| u32::from_le_bytes(*word).into()).collect(),
+        Element::I64 => doubles.map(|word| signed(i64::from_le_bytes(*word))).collect(),
+        Element::U64 => doubles.map(|word| u64::from_le_bytes(*word)).collect(),
+        Element::F16 | Element::F32 => {
+            return Err(Error::invalid("its elements are floats, and neighbours are whole numbers"));
+        }
+    };
+    Ok(ids.chunks_exact(columns).map(<[u64]>::to_vec).collect())
+}
+
+/// Writes whole numbers as rows of so many.
+pub(crate) fn write_u64s(mut out: impl Write, numbers: &[u64], columns: usize) -> io::Result<()> {
+    write_u64_header(&mut out, (numbers.len() / columns) as u64, columns as u64)?;
+    out.write_all(bytemuck::cast_slice(numbers))?;
+    out.flush()
+}
+
 /// Writes the header of a `rows` × `columns` file of uint64; the elements follow it row by row.
-pub(crate) fn write_u64_header(out: &mut impl Write, rows: u64, columns: u64) -> io::Result<()> {
+fn write_u64_header(out: &mut impl Write, rows: u64, columns: u64) -> io::Result<()> {
     let mut header = format!("{{'descr': '<u8', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
     let unpadded = MAGIC.len() + 4 + header.len() + 1;
     header.push_str(&" ".repeat(unpadded.next_multiple_of(ALIGNMENT) - unpadded));

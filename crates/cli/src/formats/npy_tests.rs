@@ -77,6 +77,25 @@ fn ids_are_read_and_negative_ones_named() {
 }
 
 #[test]
+fn neighbours_are_whole_numbers_in_rows() {
+    let read = |bytes: &[u8]| read_neighbours(&mut &bytes[..], bytes.len() as u64);
+    let data: Vec<u8> = [1i32, -1, 3, i32::MAX, 5, 6].iter().flat_map(|id| id.to_le_bytes()).collect();
+    let rows = read(&file(1, &dictionary("<i4", "(2, 3)"), &data)).unwrap();
+    assert_eq!(rows, [[1, NO_NODE, 3], [i32::MAX as u64, 5, 6]]);
+    let rows = read(&file(1, &dictionary("<u4", "(3, 2)"), &data)).unwrap();
+    assert_eq!(rows[0], [1, u64::from(u32::MAX)]);
+    let mut written = Vec::new();
+    write_u64s(&mut written, &[1, NO_NODE, 3, 4], 2).unwrap();
+    assert_eq!(read(&written).unwrap(), [[1, NO_NODE], [3, 4]]);
+    let data: Vec<u8> = [7i64, -7].iter().flat_map(|id| id.to_le_bytes()).collect();
+    assert_eq!(read(&file(1, &dictionary("<i8", "(1, 2)"), &data)).unwrap(), [[7, NO_NODE]]);
+    for (descr, shape) in [("<f4", "(2, 2)"), ("<i8", "(2,)"), ("<i8", "(1, 3)")] {
+        assert!(read(&file(1, &dictionary(descr, shape), &data)).is_err(), "{descr} {shape}");
+    }
+    assert!(refusal(read(&file(1, &dictionary("<i4", "(7, 0)"), &[]))).contains("empty"));
+}
+
+#[test]
 fn a_lying_header_is_refused_before_anything_is_allocated() {
     for shape in
         ["(4, 2)", "(2, 2)", "(1000000000000, 384)", "(4294967296, 4294967296)", "(18446744073709551615, 2)"]
@@ -125,7 +144,9 @@ proptest! {
     #[test]
     fn hostile_headers_are_an_error(text in "[{}()':, a-z0-9<\\\\\"]{0,80}", data in prop::collection::vec(any::<u8>(), 0..64)) {
         let _ = floats(&file(1, &text, &data), 3);
-        let _ = ids(&file(2, &text, &data));
+        let neighbours = file(2, &text, &data);
+        let _ = ids(&neighbours);
+        let _ = read_neighbours(&mut &neighbours[..], neighbours.len() as u64);
     }
 
     #[test]

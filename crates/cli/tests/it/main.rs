@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // Tests look at what the binary did from outside.
 
+mod bench;
 mod beside;
 mod compress;
 mod cycle;

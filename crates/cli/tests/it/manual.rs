@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::sample::{Folder, run, run_with_input};
 
 /// In the order of the help.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "index",
     "search",
     "mcp",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 15] = [
     "flush",
     "merge",
     "compress",
+    "bench",
     "completions",
     "man",
 ];
@@ -54,6 +55,8 @@ fn the_manual_has_every_command() {
     for method in ["scalar", "product", "binary", "transform", "auto", "none"] {
         assert!(page.contains(&format!(".SS \"cgv compress {method}\"\n")), "{method}");
     }
+    // What only cgv itself calls is nobody's command.
+    assert!(page.contains(".SS \"cgv bench search\"\n") && !page.contains("cgv bench measure"));
     let examples = page.split(".nf\n").skip(1).map(|part| part.split(".fi\n").next().unwrap());
     let examples: Vec<&str> = examples.flat_map(str::lines).collect();
     for example in ["  cgv search parse the config file", "  cgv index .      "] {
