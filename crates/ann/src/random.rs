@@ -31,12 +31,17 @@ impl Random {
     /// `count` of the numbers below `end`, each at most once, ascending; all of them if they are no more.
     pub(crate) fn choose(&mut self, count: usize, end: usize) -> Vec<usize> {
         let mut all: Vec<usize> = (0..end).collect();
-        for at in 0..count.min(end) {
-            let other = at + self.below(end - at);
-            all.swap(at, other);
-        }
+        self.shuffle_first(count, &mut all);
         all.truncate(count);
         all.sort_unstable();
         all
+    }
+
+    /// Puts so many of all at the beginning, in an order of chance.
+    pub(crate) fn shuffle_first<T>(&mut self, count: usize, all: &mut [T]) {
+        for at in 0..count.min(all.len()) {
+            let other = at + self.below(all.len() - at);
+            all.swap(at, other);
+        }
     }
 }

@@ -129,6 +129,14 @@ impl Common<'_> {
         self.norms.get(place).copied().unwrap_or(1.0)
     }
 
+    /// The estimated scores of rows by their sketches.
+    fn score_listed(&self, query: &IndexQuery, places: &[u32], scores: &mut [f32]) {
+        query.sketch.dot_listed(self.sketches, places, scores);
+        for (score, place) in scores.iter_mut().zip(places) {
+            *score = self.metric.of_directions(*score, query.norm, self.norm(*place as usize));
+        }
+    }
+
     /// The estimated score of a row by its sketch.
     fn score(&self, query: &IndexQuery, place: usize) -> f32 {
         let bytes = self.sketcher.bytes();

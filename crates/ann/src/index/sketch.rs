@@ -98,6 +98,15 @@ impl Sketcher {
         self.step
     }
 
+    /// The square of the mean's norm, and the product of the mean with each axis, for each step along it.
+    pub(super) fn mean_along(&self) -> (f32, Vec<f32>) {
+        let kernels = Kernels::best();
+        let mut along = vec![0.0; self.bytes()];
+        kernels.dot_rows(&self.mean, &self.axes, self.mean.len(), &mut along);
+        along.iter_mut().for_each(|product| *product *= self.step);
+        (kernels.squared_norm(&self.mean), along)
+    }
+
     /// Rows less their mean along the axes: `rows × bytes()` floats, row-major.
     ///
     /// # Panics
@@ -229,7 +238,7 @@ fn bytes_for(variances: &[f64]) -> usize {
 }
 
 /// What a query of those bytes sums up to over a sketch that is [`CENTRE`] everywhere.
-fn zero_of(query: &[i8]) -> i32 {
+pub(super) fn zero_of(query: &[i8]) -> i32 {
     i32::from(CENTRE) * query.iter().map(|byte| i32::from(*byte)).sum::<i32>()
 }
 
