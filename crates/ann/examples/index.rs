@@ -105,7 +105,7 @@ fn main() {
         IndexKind::Hnsw => &[16, 32, 48, 64, 96, 128, 192, 256, 512],
     };
     for &ef in efforts {
-        for candidates in [15, 20, 30] {
+        for candidates in [20, 30] {
             let mut found = 0;
             for (at, truth) in truth.iter().enumerate() {
                 let hits = &answer(at, &asked[at..=at], ef, candidates)[0];

@@ -66,6 +66,12 @@ const TRUE_NEAREST: usize = 2 * NEAREST;
 /// Queries of a kind, at most.
 const QUERIES: usize = 100;
 
+/// Rows of a mixture. Measured with 97,315 embeddings of code and 1,000 questions in words: in 64 cells 0.886 of the
+/// nearest to questions are found, 0.916 in 96, 0.934 in 128; of mixtures of 7 rows 0.896, 0.949 and 0.968; of 2 or 3
+/// rows 0.947, 0.967 and 0.977. Mixtures of more, or less some other row, are no more like questions, some of which are
+/// harder than any of them: what is promised above 0.9 is a promise only with real queries to measure by.
+const MIXED: usize = 7;
+
 /// Kinds of queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -144,14 +150,13 @@ impl Asked {
             row(at, &mut direction)?;
             asked.add(Kind::Row(at as u32), &direction, f64::from(norms[at]));
         }
-        for number in 0..QUERIES.min(count) {
-            let parts = 2 + number % 2;
+        for _ in 0..QUERIES.min(count) {
             let (mut sum, mut norm) = (vec![0.0_f32; dim], 0.0);
-            for _ in 0..parts {
+            for _ in 0..MIXED {
                 let at = random.below(count);
                 row(at, &mut direction)?;
                 sum.iter_mut().zip(&direction).for_each(|(sum, x)| *sum += x);
-                norm += f64::from(norms[at]) / parts as f64;
+                norm += f64::from(norms[at]) / MIXED as f64;
             }
             asked.add(Kind::Mixture, &sum, norm);
         }
@@ -219,8 +224,8 @@ impl Asked {
                 worst_of(&trials, &found)
             };
             let most = run(CANDIDATES[CANDIDATES.len() - 1]);
-            let fewer = CANDIDATES.into_iter().map(|candidates| (candidates, run(candidates)));
-            let enough = fewer.into_iter().find(|(_, (recall, _))| *recall >= most.0 - LOSS);
+            let mut fewer = CANDIDATES.into_iter().map(|candidates| (candidates, run(candidates)));
+            let enough = fewer.find(|(_, (recall, _))| *recall >= most.0 - LOSS);
             let (candidates, (recall, rows)) = enough.unwrap_or((CANDIDATES[CANDIDATES.len() - 1], most));
             let looked_at = (rows / index.rows() as f64).min(1.0) as f32;
             if rungs.last().is_none_or(|last| recall > last.recall) {

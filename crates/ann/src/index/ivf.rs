@@ -36,8 +36,8 @@ mod part {
     pub(super) const NORMS: usize = OF_KIND + 5;
 }
 
-/// What of a cell's spread is added to the product with its centroid. Measured on embeddings of code, with questions in
-/// words: without it cells of few rows close to each other are preferred to greater ones.
+/// What of a cell's spread is added to the product with its centroid, since the best of its rows lie on the query's side.
+/// Measured on embeddings of code, with questions in words: 0.3 finds a little more than 0.2 or 0.4.
 const SPREAD: f32 = 0.3;
 
 /// Norms that differ by less than this factor are taken for one: codes could not tell such products apart.

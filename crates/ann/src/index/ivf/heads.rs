@@ -9,9 +9,10 @@ use crate::codec::{BLOCK_ROWS, CodecError, TrainControl};
 use crate::linear::in_parallel;
 
 /// Rows that levels are learned from: more would tell no better.
-const LEVEL_ROWS: usize = 16_384;
+const LEVEL_ROWS: usize = 4096;
 
-/// Components for each byte of a code. Measured on embeddings of code in 384 dimensions, 224 of them after the rotation.
+/// Components for each byte of a code. Measured on embeddings of code, of 256 components after the rotation, and questions
+/// about it: of the true 10 nearest 0.990 are found in 512 cells by codes of 64 bytes, 0.980 by 48, 0.965 by 40.
 const COMPONENTS_PER_BYTE: usize = 4;
 
 /// Makes codes, and tables of what they add to products.

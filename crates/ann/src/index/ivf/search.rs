@@ -72,6 +72,7 @@ struct Walk<'a> {
 
 impl Ivf {
     /// See [`VectorIndex::search`](crate::index::VectorIndex::search). Returns the number of rows that were looked at.
+    #[expect(clippy::too_many_arguments, reason = "what the caller has at hand")]
     pub(in crate::index) fn search<K: Ord + Copy>(
         &self,
         bytes: &[u8],
@@ -96,7 +97,7 @@ impl Ivf {
             let starts = parts.u32s(bytes, part::STARTS);
             let mut admit = |ordinal| admit(number, ordinal);
             looked_at += walk.scan_cells(effort, starts, &mut scratch, &mut found, &mut admit, top.k());
-            walk.score(&mut scratch, &mut found, top);
+            walk.score(&mut scratch, &found, top);
         }
         SCRATCH.set(scratch);
         looked_at
@@ -303,7 +304,7 @@ impl Walk<'_> {
     }
 
     /// Scores what was found by sketches, and pushes it to `top`.
-    fn score<K: Ord + Copy>(&self, scratch: &mut Scratch, found: &mut Vec<Found<K>>, top: &mut TopK<K>) {
+    fn score<K: Ord + Copy>(&self, scratch: &mut Scratch, found: &[Found<K>], top: &mut TopK<K>) {
         let Scratch { places, dots, .. } = scratch;
         places.clear();
         places.extend(found.iter().map(Found::place));
