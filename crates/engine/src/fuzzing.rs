@@ -3,6 +3,8 @@
 //!
 //! The corpus under `fuzz/corpus` is replayed through these by an ordinary test.
 
+use codegraph_vector_ann::TopK;
+use codegraph_vector_ann::index::VectorIndex;
 use codegraph_vector_base::{NodeId, RowOrdinal};
 use serde_json::Value;
 
@@ -19,7 +21,7 @@ use crate::rows::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("record", record),
     ("metadata", metadata),
     ("ids", ids),
@@ -30,6 +32,7 @@ pub const TARGETS: [Target; 11] = [
     ("codebooks", codebooks),
     ("codes", codes),
     ("raw_sample", raw_sample),
+    ("index", index),
     ("json", json),
 ];
 
@@ -192,6 +195,36 @@ pub fn raw_sample(bytes: &[u8]) {
         assert_eq!(ordinals.len() * dimension as usize, vectors.len());
         assert!(ordinals.iter().all(|ordinal| (*ordinal as usize) < rows));
     }
+}
+
+/// Section *index*. What opens can be searched, and gives rows that it has, each at most once.
+pub fn index(bytes: &[u8]) {
+    const MOST_NUMBERS: usize = 1 << 20;
+    // In a segment it lies at a multiple of 64.
+    let mut aligned = vec![0_u128; bytes.len().div_ceil(size_of::<u128>())];
+    let bytes = {
+        let copy: &mut [u8] = bytemuck::cast_slice_mut(&mut aligned);
+        copy[..bytes.len()].copy_from_slice(bytes);
+        &copy[..bytes.len()]
+    };
+    let Ok(index) = VectorIndex::open(bytes) else { return };
+    assert!(index.dim() < MOST_NUMBERS && index.rows() < MOST_NUMBERS, "no more than there are bytes");
+    let vector: Vec<f32> = (0..index.dim()).map(|at| (at as f32).cos()).collect();
+    let queries = [index.prepare(&vector), index.prepare(&vec![0.0; index.dim()])];
+    let mut tops = [TopK::new(5), TopK::new(index.rows() + 1)];
+    let admit = |query, row: u32| (query == 0 || row % 2 == 0).then_some(row);
+    index.search(bytes, &queries, &[3, index.rows()], admit, &mut tops);
+    for top in tops {
+        let mut rows: Vec<u32> = top.into_sorted().into_iter().map(|hit| hit.key).collect();
+        let count = rows.len();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), count, "a row was found twice");
+        assert!(rows.iter().all(|row| (*row as usize) < index.rows()));
+    }
+    let mut top = TopK::new(3);
+    index.score_listed(bytes, &queries[0], 0..index.rows() as u32, Some, &mut top);
+    assert_eq!(top.len(), index.rows().min(3));
 }
 
 /// JSON from outside: a filter, metadata or an id.

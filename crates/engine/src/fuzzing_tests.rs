@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use codegraph_vector_ann::Metric;
 use codegraph_vector_ann::codec::{self, CodecReport, TrainControl};
+use codegraph_vector_ann::index::{self, IndexKind, IndexSource, IndexSpec};
 use codegraph_vector_base::{Result, RowChecksum, SeqNo, wire};
 use codegraph_vector_testkit::corpus::{self, Seeds};
 
@@ -176,6 +178,43 @@ fn sample_of(rows: u32, dimension: usize) -> Vec<u8> {
     with_rows(2 * rows as usize, &bytes)
 }
 
+/// Rows of 4 dimensions to index.
+struct IndexRows {
+    directions: Vec<f32>,
+    norms: Vec<f32>,
+}
+
+impl IndexSource for IndexRows {
+    type Error = std::convert::Infallible;
+
+    fn rows(&self) -> usize {
+        self.norms.len()
+    }
+
+    fn directions(
+        &self,
+        rows: std::ops::Range<usize>,
+        out: &mut [f32],
+    ) -> std::result::Result<(), Self::Error> {
+        out.copy_from_slice(&self.directions[4 * rows.start..4 * rows.end]);
+        Ok(())
+    }
+
+    fn norms(&self) -> &[f32] {
+        &self.norms
+    }
+}
+
+/// An index of so many rows.
+fn index_of(kind: IndexKind, metric: Metric, rows: usize) -> Vec<u8> {
+    let vectors: Vec<f32> = (0..4 * rows).map(|at| (at as f32 * 1.7).sin()).collect();
+    let norms: Vec<f32> = vectors.chunks(4).map(codegraph_vector_ann::norm).collect();
+    let mut directions = vec![0.0; vectors.len()];
+    codec::directions(&vectors, &norms, &mut directions);
+    let (spec, rows) = (IndexSpec::new(kind), IndexRows { directions, norms });
+    index::build(&spec, metric, 4, &rows, &[], None, &TrainControl::QUIET).expect("built")
+}
+
 /// Valid bytes for each target.
 fn seeds() -> Seeds {
     let mut metadata: Vec<NodeMetadata> = (0..12).map(some_metadata).collect();
@@ -201,6 +240,15 @@ fn seeds() -> Seeds {
         ),
         ("codes", vec![codes_of(&[0]), codes_of(&[70]), codes_of(&[3, 2]), codes_of(&[1, 64, 5])]),
         ("raw_sample", vec![sample_of(0, 3), sample_of(5, 3)]),
+        (
+            "index",
+            vec![
+                index_of(IndexKind::Ivf, Metric::Cosine, 70),
+                index_of(IndexKind::Ivf, Metric::Euclidean, 5),
+                index_of(IndexKind::Hnsw, Metric::Cosine, 1),
+                index_of(IndexKind::Hnsw, Metric::Dot, 70),
+            ],
+        ),
         ("json", json),
     ]
 }
