@@ -19,7 +19,7 @@ mod select;
 mod walk;
 
 use std::cell::Cell;
-use std::ops::Range;
+use std::ops::RangeInclusive;
 
 use crate::TopK;
 use crate::codec::CodecError;
@@ -31,7 +31,7 @@ pub(super) use build::build;
 use walk::{Seen, Walk};
 
 /// Links of a row in the layers above the base that make sense.
-const LINKS: std::ops::RangeInclusive<usize> = 4..=64;
+const LINKS: RangeInclusive<usize> = 4..=64;
 
 /// More layers than any graph has.
 const MOST_LAYERS: usize = 32;
@@ -62,7 +62,7 @@ pub(super) struct Built {
 
 /// Where links are, by place.
 #[derive(Clone, Copy)]
-struct Graph<'a> {
+pub(super) struct Graph<'a> {
     m: usize,
     base: &'a [u32],
     upper: &'a [u32],
@@ -76,17 +76,52 @@ impl<'a> Graph<'a> {
 
     /// The layers above the base, from the top.
     fn layers(&self) -> impl Iterator<Item = &'a [u32]> {
-        layers(self.m, self.counts).map(|range| &self.upper[range])
+        self.counts.iter().scan(self.upper, |rest, count| {
+            let (layer, below) = rest.split_at(count * self.m);
+            *rest = below;
+            Some(layer)
+        })
     }
-}
 
-/// Where the links of each layer above the base are.
-fn layers(m: usize, counts: &[usize]) -> impl Iterator<Item = Range<usize>> {
-    counts.iter().scan(0, move |end, count| {
-        let start = *end;
-        *end += count * m;
-        Some(start..*end)
-    })
+    /// See [`VectorIndex::search`](super::VectorIndex::search). Returns how many rows were looked at.
+    pub(super) fn search<K: Ord + Copy>(
+        &self,
+        common: &Common<'_>,
+        queries: &[IndexQuery],
+        efforts: &[usize],
+        admit: &mut impl FnMut(usize, u32) -> Option<K>,
+        tops: &mut [TopK<K>],
+    ) -> usize {
+        let rows = common.ordinals.len();
+        if rows == 0 {
+            return 0;
+        }
+        let mut walk = WALK.take();
+        let mut looked_at = 0;
+        for (number, ((query, effort), top)) in queries.iter().zip(efforts).zip(tops).enumerate() {
+            let ef = (*effort).max(top.k()).clamp(1, rows);
+            walk.towards(self, rows, ef, &mut |places: &[u32], scores: &mut [f32]| {
+                common.score_listed(query, places, scores);
+            });
+            looked_at += walk.pool.len() + walk.rest.len();
+            let mut offer = |seen: &Seen, top: &mut TopK<K>| {
+                // All that come after one that is not good enough are no better.
+                let good = seen.score >= top.threshold();
+                if good && let Some(key) = admit(number, common.ordinals[seen.place as usize]) {
+                    top.push(seen.score, key);
+                }
+                good
+            };
+            let all_good = walk.pool.iter().all(|seen| offer(seen, top));
+            // What fell out of the pool is worse than all in it: it is asked for only where too few are admitted.
+            if all_good && top.len() < top.k() {
+                walk.rest.sort_unstable_by(Seen::best_first);
+                walk.rest.iter().take_while(|seen| offer(seen, top)).for_each(drop);
+            }
+        }
+        WALK.set(walk);
+        looked_at
+    }
 }
 
 thread_local! {
@@ -133,52 +168,14 @@ impl Hnsw {
         Ok(Self { m, counts })
     }
 
-    /// See [`VectorIndex::search`](super::VectorIndex::search). Returns how many rows were looked at.
-    pub(super) fn search<K: Ord + Copy>(
-        &self,
-        bytes: &[u8],
-        parts: &Parts,
-        common: &Common<'_>,
-        queries: &[IndexQuery],
-        efforts: &[usize],
-        admit: &mut impl FnMut(usize, u32) -> Option<K>,
-        tops: &mut [TopK<K>],
-    ) -> usize {
-        let rows = common.ordinals.len();
-        if rows == 0 {
-            return 0;
-        }
-        let graph = Graph {
+    /// The graph where it lies.
+    pub(super) fn graph<'a>(&'a self, bytes: &'a [u8], parts: &Parts) -> Graph<'a> {
+        Graph {
             m: self.m,
             base: parts.u32s(bytes, of_kind::BASE),
             upper: parts.u32s(bytes, of_kind::UPPER),
             counts: &self.counts,
-        };
-        let mut walk = WALK.take();
-        let mut looked_at = 0;
-        for (number, ((query, effort), top)) in queries.iter().zip(efforts).zip(tops).enumerate() {
-            let ef = (*effort).max(top.k()).clamp(1, rows);
-            walk.towards(&graph, rows, ef, &mut |places: &[u32], scores: &mut [f32]| {
-                common.score_listed(query, places, scores);
-            });
-            looked_at += walk.pool.len() + walk.rest.len();
-            let mut offer = |seen: &Seen, top: &mut TopK<K>| {
-                // All that come after one that is not good enough are no better.
-                let good = seen.score >= top.threshold();
-                if good && let Some(key) = admit(number, common.ordinals[seen.place as usize]) {
-                    top.push(seen.score, key);
-                }
-                good
-            };
-            let all_good = walk.pool.iter().all(|seen| offer(seen, top));
-            // What fell out of the pool is worse than all in it: it is asked for only where too few are admitted.
-            if all_good && top.len() < top.k() {
-                walk.rest.sort_unstable_by(Seen::best_first);
-                walk.rest.iter().take_while(|seen| offer(seen, top)).for_each(drop);
-            }
         }
-        WALK.set(walk);
-        looked_at
     }
 }
 

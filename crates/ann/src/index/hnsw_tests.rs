@@ -78,6 +78,12 @@ impl Index {
         }
     }
 
+    fn score(&self, query: &IndexQuery, place: u32) -> f32 {
+        let mut score = [0.0];
+        self.common().score_listed(query, &[place], &mut score);
+        score[0]
+    }
+
     fn open(&self) -> Hnsw {
         Hnsw::open(self.bytes(), &self.parts, &self.common()).expect("as written")
     }
@@ -104,9 +110,7 @@ impl Index {
             admit(ordinal).then_some(ordinal)
         };
         let queries = [self.prepare(query)];
-        let looked_at = self.open().search(
-            self.bytes(),
-            &self.parts,
+        let looked_at = self.open().graph(self.bytes(), &self.parts).search(
             &self.common(),
             &queries,
             &[ef],
@@ -121,8 +125,8 @@ impl Index {
     fn best(&self, query: &[f32], k: usize, admit: impl Fn(u32) -> bool) -> Vec<(f32, u32)> {
         let ready = self.prepare(query);
         let mut top = TopK::new(k);
-        for (place, ordinal) in self.ordinals.iter().enumerate().filter(|(_, ordinal)| admit(**ordinal)) {
-            top.push(self.common().score(&ready, place), *ordinal);
+        for (place, ordinal) in (0..).zip(&self.ordinals).filter(|(_, ordinal)| admit(**ordinal)) {
+            top.push(self.score(&ready, place), *ordinal);
         }
         top.into_sorted().iter().map(|hit| (hit.score, hit.key)).collect()
     }
@@ -216,14 +220,12 @@ fn only_rows_that_would_be_among_the_best_are_asked_for() {
     let query = index.prepare(&clustered(1, 50, 2));
     let mut scores = Vec::new();
     let mut admit = |_, ordinal: u32| {
-        scores.push(index.common().score(&query, index.places[ordinal as usize] as usize));
+        scores.push(index.score(&query, index.places[ordinal as usize]));
         Some(ordinal)
     };
     let (graph, common) = (index.open(), index.common());
     let mut tops = [TopK::new(7)];
-    graph.search(
-        index.bytes(),
-        &index.parts,
+    graph.graph(index.bytes(), &index.parts).search(
         &common,
         std::slice::from_ref(&query),
         &[100],
@@ -303,9 +305,7 @@ fn open_damaged(index: &Index, kind_parts: &[Vec<u8>]) -> Result<(), CodecError>
     let graph = Hnsw::open(bytes, &parts, &index.common())?;
     let queries = [index.prepare(&[1.0; DIM]), index.prepare(&[-0.5; DIM])];
     let mut tops = [TopK::new(5), TopK::new(40)];
-    graph.search(
-        bytes,
-        &parts,
+    graph.graph(bytes, &parts).search(
         &index.common(),
         &queries,
         &[1, 60],

@@ -142,13 +142,6 @@ impl Common<'_> {
             *score = self.metric.of_directions(*score, query.norm, self.norm(*place as usize));
         }
     }
-
-    /// The estimated score of a row by its sketch.
-    fn score(&self, query: &IndexQuery, place: usize) -> f32 {
-        let bytes = self.sketcher.bytes();
-        let dot = query.sketch.dot(&self.sketches[place * bytes..][..bytes]);
-        self.metric.of_directions(dot, query.norm, self.norm(place))
-    }
 }
 
 impl VectorIndex {
@@ -236,7 +229,9 @@ impl VectorIndex {
         let common = self.common(bytes);
         match &self.body {
             Body::Ivf(ivf) => ivf.search(bytes, &self.parts, &common, queries, efforts, &mut admit, tops),
-            Body::Hnsw(hnsw) => hnsw.search(bytes, &self.parts, &common, queries, efforts, &mut admit, tops),
+            Body::Hnsw(hnsw) => {
+                hnsw.graph(bytes, &self.parts).search(&common, queries, efforts, &mut admit, tops)
+            }
         }
     }
 
@@ -260,13 +255,26 @@ impl VectorIndex {
         mut admit: impl FnMut(u32) -> Option<K>,
         top: &mut TopK<K>,
     ) {
+        const AT_ONCE: usize = 64;
         let common = self.common(bytes);
-        for ordinal in ordinals {
-            let score = common.score(query, common.places[ordinal as usize] as usize);
-            if score >= top.threshold()
-                && let Some(key) = admit(ordinal)
-            {
-                top.push(score, key);
+        let mut ordinals = ordinals.into_iter();
+        let (mut some, mut places, mut scores) = (Vec::new(), Vec::new(), [0.0; AT_ONCE]);
+        loop {
+            some.clear();
+            some.extend(ordinals.by_ref().take(AT_ONCE));
+            if some.is_empty() {
+                return;
+            }
+            places.clear();
+            places.extend(some.iter().map(|ordinal| common.places[*ordinal as usize]));
+            let scores = &mut scores[..some.len()];
+            common.score_listed(query, &places, scores);
+            for (&score, &ordinal) in scores.iter().zip(&some) {
+                if score >= top.threshold()
+                    && let Some(key) = admit(ordinal)
+                {
+                    top.push(score, key);
+                }
             }
         }
     }

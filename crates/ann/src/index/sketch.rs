@@ -201,15 +201,8 @@ impl Sketcher {
 }
 
 impl SketchQuery {
-    /// About the product of the query's direction and the row's.
-    ///
-    /// # Panics
-    /// If the sketch has not as many bytes as the query's.
-    pub(super) fn dot(&self, sketch: &[u8]) -> f32 {
-        self.of_sum(SketchDots::best().dot(&self.bytes, sketch))
-    }
-
-    /// The same for each of the sketches at `places`. Those that are soon to come are fetched on the way.
+    /// About the product of the query's direction and the row's, for each of the sketches at `places`. Those that are
+    /// soon to come are fetched on the way.
     ///
     /// # Panics
     /// If there is none of `sketches` at one of `places`, or not a dot for each.

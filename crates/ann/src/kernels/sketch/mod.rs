@@ -24,12 +24,13 @@ pub(crate) const UNIT: usize = 32;
 /// So many bytes of the greatest size make a sum that an i32 holds.
 const MOST_BYTES: usize = 1 << 16;
 
+/// Of query, sketches, places and sums. It trusts them to be as [`SketchDots::dot_listed`] checks them.
+type Listed = unsafe fn(&[i8], &[u8], &[u32], &mut [i32]);
+
 /// What one instruction set offers.
-///
-/// The functions trust their arguments: as [`SketchDots::dot_listed`] checks them.
 struct Table {
     name: &'static str,
-    listed: unsafe fn(query: &[i8], sketches: &[u8], places: &[u32], sums: &mut [i32]),
+    listed: Listed,
 }
 
 /// The kernels of one instruction set of this machine.
@@ -57,17 +58,6 @@ impl SketchDots {
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let simd: [Option<&'static Table>; 0] = [];
         simd.into_iter().flatten().chain([&scalar::TABLE]).map(|table| Self { table })
-    }
-
-    /// The sum of the products of bytes.
-    ///
-    /// # Panics
-    /// As [`SketchDots::dot_listed`].
-    #[inline]
-    pub(crate) fn dot(self, query: &[i8], sketch: &[u8]) -> i32 {
-        let mut sum = [0];
-        self.dot_listed(query, sketch, &[0], &mut sum);
-        sum[0]
     }
 
     /// The sum of the products of bytes, for each of the sketches at `places`.
