@@ -1,5 +1,7 @@
 //! Graphs of planted, equal, few and damaged rows, held against brute force over the same sketches.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -7,7 +9,7 @@ use crate::Metric;
 use crate::codec::TrainControl;
 use crate::index::parts::{Head, PartsWriter};
 use crate::index::sketch::Sketcher;
-use crate::index::{IndexKind, IndexSpec};
+use crate::index::{IndexKind, IndexSource, IndexSpec, VectorIndex};
 use crate::numeric::norm_f64;
 use crate::random::Random;
 
@@ -152,9 +154,14 @@ fn put_together(kind_parts: &[Vec<u8>]) -> (Vec<u64>, Parts) {
     kind_parts.iter().for_each(|part| writer.push(part.clone()));
     let bytes = writer.finish(Head { kind: 0, metric: 0, dim: DIM, rows: 0 });
     let (_, parts) = Parts::open(&bytes).expect("as written");
-    let words =
-        bytes.chunks(8).map(|chunk| chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
-    (words.collect(), parts)
+    (in_words(&bytes), parts)
+}
+
+fn in_words(bytes: &[u8]) -> Vec<u64> {
+    bytes
+        .chunks(8)
+        .map(|chunk| chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+        .collect()
 }
 
 /// Rows about `centres` centres, of different lengths.
@@ -296,6 +303,67 @@ fn what_cannot_be_built_is_refused_and_who_says_stop_is_heard() {
     assert_eq!(build(4, &TrainControl::QUIET), Ok(100));
     let control = TrainControl { stop: &|| true, ..TrainControl::QUIET };
     assert_eq!(build(4, &control), Err(CodecError::Stopped));
+}
+
+/// Rows in memory.
+struct Rows {
+    directions: Vec<f32>,
+    norms: Vec<f32>,
+}
+
+impl IndexSource for Rows {
+    type Error = std::convert::Infallible;
+
+    fn rows(&self) -> usize {
+        self.norms.len()
+    }
+
+    fn directions(&self, rows: Range<usize>, out: &mut [f32]) -> Result<(), Self::Error> {
+        out.copy_from_slice(&self.directions[rows.start * DIM..rows.end * DIM]);
+        Ok(())
+    }
+
+    fn norms(&self) -> &[f32] {
+        &self.norms
+    }
+}
+
+#[test]
+fn listed_rows_are_scored_as_those_that_are_found() {
+    let rows = clustered(700, 20, 1);
+    let norms: Vec<f32> = rows.chunks(DIM).map(crate::norm).collect();
+    let mut directions = vec![0.0; rows.len()];
+    crate::codec::directions(&rows, &norms, &mut directions);
+    let source = Rows { directions, norms };
+    let spec = IndexSpec::new(IndexKind::Hnsw);
+    for metric in Metric::ALL {
+        let built =
+            crate::index::build(&spec, metric, DIM, &source, &[], &TrainControl::QUIET).expect("built");
+        let words = in_words(&built);
+        let bytes = &bytemuck::cast_slice(&words)[..built.len()];
+        let index = VectorIndex::open(bytes).expect("as written");
+        assert_eq!((index.kind(), index.rows(), index.dim()), (IndexKind::Hnsw, 700, DIM));
+        for query in clustered(5, 20, 2).chunks(DIM) {
+            let query = index.prepare(query);
+            let pairs = |top: TopK<u32>| -> Vec<(f32, u32)> {
+                top.into_sorted().iter().map(|hit| (hit.score, hit.key)).collect()
+            };
+            // As many as there are, and none but those that are admitted.
+            for count in [0, 1, 63, 64, 65, 700] {
+                let listed = || (0..700).filter(|ordinal| ordinal * 37 % 700 < count);
+                let admit = |ordinal: u32| (ordinal % 3 != 1).then_some(ordinal);
+                let mut top = TopK::new(40);
+                index.score_listed(bytes, &query, listed(), admit, &mut top);
+                let mut found = [TopK::new(40)];
+                let admit =
+                    |_, ordinal: u32| admit(ordinal).filter(|at| listed().any(|listed| listed == *at));
+                index.search(bytes, std::slice::from_ref(&query), &[700], admit, &mut found);
+                let [found] = found;
+                assert_eq!(found.len(), listed().filter(|ordinal| ordinal % 3 != 1).count().min(40));
+                assert_eq!(pairs(top), pairs(found), "{metric}, {count}");
+            }
+        }
+    }
 }
 
 /// Opens other parts in an index's place; searches if they were taken for a graph.
