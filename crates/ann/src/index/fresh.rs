@@ -98,11 +98,16 @@ impl RowCoder {
         };
         // By batch and row, as they lie in memory.
         found.sort_unstable_by_key(|&(_, batch, row, _)| (batch, row));
-        for (_, number, row, key) in found {
-            let batch = batches[number as usize];
-            let axes = self.sketcher.bytes();
-            let dot = query.sketch.dot(&batch.sketches[row as usize * axes..][..axes]);
-            top.push(self.metric.of_directions(dot, query.norm, batch.norms[row as usize]), key);
+        let (mut rows, mut dots) = (Vec::new(), Vec::new());
+        for found in found.chunk_by(|a, b| a.1 == b.1) {
+            let batch = batches[found[0].1 as usize];
+            rows.clear();
+            rows.extend(found.iter().map(|&(_, _, row, _)| row));
+            dots.resize(rows.len(), 0.0);
+            query.sketch.dot_listed(&batch.sketches, &rows, &mut dots);
+            for (&(_, _, row, key), &dot) in found.iter().zip(&dots) {
+                top.push(self.metric.of_directions(dot, query.norm, batch.norms[row as usize]), key);
+            }
         }
     }
 
