@@ -57,6 +57,9 @@ const LOSS: f32 = 0.002;
 /// More than this is as good as all.
 const ALL: f32 = 0.9995;
 
+/// From here on, an effort that gains no more than may be lost is the last.
+const NEARLY_ALL: f32 = 0.99;
+
 /// The nearest that are to be found.
 const NEAREST: usize = 10;
 
@@ -218,20 +221,24 @@ impl Asked {
         for ef in ladder(index) {
             control.check()?;
             let run = |candidates: usize| {
-                let found = in_parallel(control.threads, trials.len(), |at| {
-                    trials[at].recall(index, bytes, ef, candidates)
-                });
-                worst_of(&trials, &found)
+                in_parallel(control.threads, trials.len(), |at| {
+                    trials[at].found(index, bytes, ef, candidates)
+                })
             };
             let most = run(CANDIDATES[CANDIDATES.len() - 1]);
-            let mut fewer = CANDIDATES.into_iter().map(|candidates| (candidates, run(candidates)));
-            let enough = fewer.find(|(_, (recall, _))| *recall >= most.0 - LOSS);
-            let (candidates, (recall, rows)) = enough.unwrap_or((CANDIDATES[CANDIDATES.len() - 1], most));
-            let looked_at = (rows / index.rows() as f64).min(1.0) as f32;
-            if rungs.last().is_none_or(|last| recall > last.recall) {
+            let enough = recall(&trials, &most, usize::MAX) - LOSS;
+            // With fewer wanted the index may look less closely: but it does not find what it would have left out.
+            let fewer = CANDIDATES.into_iter().filter(|&count| recall(&trials, &most, count) >= enough);
+            let mut fewer = fewer.map(|count| (count, recall(&trials, &run(count), count)));
+            let last = (CANDIDATES[CANDIDATES.len() - 1], enough + LOSS);
+            let (candidates, recall) = fewer.find(|(_, recall)| *recall >= enough).unwrap_or(last);
+            let rows: f64 = most.iter().map(|(_, rows)| *rows as f64).sum();
+            let looked_at = (rows / (index.rows() * most.len().max(1)) as f64).min(1.0) as f32;
+            let gain = rungs.last().map_or(1.0, |last| recall - last.recall);
+            if gain > 0.0 {
                 rungs.push(Rung { ef, candidates, recall, looked_at });
             }
-            if recall >= ALL {
+            if recall >= ALL || (recall >= NEARLY_ALL && gain < LOSS) {
                 break;
             }
         }
@@ -263,32 +270,37 @@ struct Trial {
 }
 
 impl Trial {
-    /// What was found of what should be, and the rows that were looked at.
-    fn recall(&self, index: &VectorIndex, bytes: &[u8], ef: usize, candidates: usize) -> (f64, usize) {
+    /// The rows that are found, the best first, and how many were looked at.
+    fn found(&self, index: &VectorIndex, bytes: &[u8], ef: usize, candidates: usize) -> (Vec<u32>, usize) {
         let mut top = [TopK::new(candidates)];
         let admit = |_, ordinal| (self.kind != Kind::Row(ordinal)).then_some(ordinal);
         let queries = std::slice::from_ref(&self.query);
         let looked_at = index.search_counting(bytes, queries, &[ef], admit, &mut top);
         let [top] = top;
-        let hits = top.into_sorted().into_iter().filter(|hit| self.nearest.contains(&hit.key)).count();
-        (hits.min(self.wanted) as f64 / self.wanted as f64, looked_at)
+        (top.into_sorted().iter().map(|hit| hit.key).collect(), looked_at)
+    }
+
+    /// The share of what should be found that is among these.
+    fn recall(&self, rows: &[u32]) -> f64 {
+        let hits = rows.iter().filter(|row| self.nearest.contains(row)).count();
+        hits.min(self.wanted) as f64 / self.wanted as f64
     }
 }
 
-/// The mean recall of the kind of queries that had the worst, and the mean of the rows that were looked at.
-fn worst_of(trials: &[Trial], found: &[(f64, usize)]) -> (f32, f64) {
+/// The mean recall, among so many of the best that were found, of the kind of queries that had the worst.
+fn recall(trials: &[Trial], found: &[(Vec<u32>, usize)], candidates: usize) -> f32 {
     let mut sums = [(0.0, 0.0); 3];
-    for (trial, (recall, _)) in trials.iter().zip(found) {
+    for (trial, (rows, _)) in trials.iter().zip(found) {
         let kind = match trial.kind {
             Kind::Row(_) => 0,
             Kind::Mixture => 1,
             Kind::Real => 2,
         };
-        sums[kind] = (sums[kind].0 + recall, sums[kind].1 + 1.0);
+        sums[kind].0 += trial.recall(&rows[..candidates.min(rows.len())]);
+        sums[kind].1 += 1.0;
     }
     let recalls = sums.iter().filter(|(_, count)| *count > 0.0).map(|(sum, count)| (sum / count) as f32);
-    let rows = found.iter().map(|(_, rows)| *rows as f64).sum::<f64>() / found.len().max(1) as f64;
-    (recalls.fold(1.0, f32::min), rows)
+    recalls.fold(1.0, f32::min)
 }
 
 /// Efforts, each half or a third more than the one before.

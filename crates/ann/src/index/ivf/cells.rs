@@ -30,7 +30,8 @@ pub(in crate::index) struct Cells {
 
 /// How many cells serve so many rows.
 ///
-/// More cells are fewer rows to look at and more centroids to rank. Measured at 100,000 and 1,000,000 rows.
+/// More cells are fewer rows to look at, and more centroids to rank. These are about a block of rows each at 100,000 rows,
+/// three at a million.
 pub(in crate::index) fn count_for(rows: usize) -> usize {
     (5 * rows.isqrt()).min(rows.div_ceil(16)).max(1)
 }
