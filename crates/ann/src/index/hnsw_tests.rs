@@ -152,7 +152,7 @@ fn put_together(kind_parts: &[Vec<u8>]) -> (Vec<u64>, Parts) {
     let mut writer = PartsWriter::default();
     (0..crate::index::part::OF_KIND).for_each(|_| writer.push(Vec::new()));
     kind_parts.iter().for_each(|part| writer.push(part.clone()));
-    let bytes = writer.finish(Head { kind: 0, metric: 0, dim: DIM, rows: 0 });
+    let bytes = writer.finish(Head { kind: 0, metric: 0, dim: DIM, rows: 0, added: 0 });
     let (_, parts) = Parts::open(&bytes).expect("as written");
     (in_words(&bytes), parts)
 }
@@ -338,7 +338,7 @@ fn listed_rows_are_scored_as_those_that_are_found() {
     let spec = IndexSpec::new(IndexKind::Hnsw);
     for metric in Metric::ALL {
         let built =
-            crate::index::build(&spec, metric, DIM, &source, &[], &TrainControl::QUIET).expect("built");
+            crate::index::build(&spec, metric, DIM, &source, &[], None, &TrainControl::QUIET).expect("built");
         let words = in_words(&built);
         let bytes = &bytemuck::cast_slice(&words)[..built.len()];
         let index = VectorIndex::open(bytes).expect("as written");

@@ -45,7 +45,7 @@ impl Given {
 
     fn build(&self, metric: Metric, threads: usize) -> Result<Vec<u8>, IndexError<usize>> {
         let control = TrainControl { threads, ..TrainControl::QUIET };
-        build(&SPEC, metric, self.dim, self, &[], &control)
+        build(&SPEC, metric, self.dim, self, &[], None, &control)
     }
 
     fn nearest(&self, metric: Metric, query: &[f32]) -> Vec<u32> {
@@ -203,7 +203,7 @@ fn few_or_equal_rows_are_all_found() {
 fn what_cannot_be_read_or_goes_on_no_longer_is_no_index() {
     let mut given = Given::clustered(3000, 6);
     let stopped = TrainControl { stop: &|| true, ..TrainControl::QUIET };
-    let refused = build(&SPEC, Metric::Cosine, DIM, &given, &[], &stopped);
+    let refused = build(&SPEC, Metric::Cosine, DIM, &given, &[], None, &stopped);
     assert!(matches!(refused, Err(IndexError::Training(CodecError::Stopped))));
     given.unreadable = Some(2999);
     assert!(matches!(given.build(Metric::Cosine, 2), Err(IndexError::Source(2999))));
@@ -217,7 +217,8 @@ fn real_queries_are_measured_by_as_well() {
     // Far from all rows, as no mixture is.
     let queries: Vec<f32> = given.vectors[..50 * DIM].iter().map(|x| -x).collect();
     let rungs = |queries: &[f32]| {
-        let bytes = build(&SPEC, Metric::Cosine, DIM, &given, queries, &TrainControl::QUIET).expect("built");
+        let bytes =
+            build(&SPEC, Metric::Cosine, DIM, &given, queries, None, &TrainControl::QUIET).expect("built");
         VectorIndex::open(&bytes).expect("opened").calibration().rungs().to_vec()
     };
     let (with, without) = (rungs(&queries), rungs(&[]));

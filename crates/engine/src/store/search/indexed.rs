@@ -26,6 +26,14 @@ const LISTED_COST: u64 = 40;
 /// The same in nodes that a graph walks over.
 const LISTED_COST_OF_NODES: u64 = 1;
 
+/// What to ask an index for that is to find such a share: questions in words lie further from all rows than what it was
+/// measured by at the build. Of embeddings of code, cells that found 0.968, 0.985 and 0.989 there found 0.934, 0.95 and
+/// 0.957 of what questions are nearest to.
+fn with_margin(recall: f32) -> f32 {
+    const SHARE: f32 = 0.7;
+    recall + SHARE * (1.0 - recall)
+}
+
 /// How much one index is asked for one search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Effort {
@@ -36,15 +44,20 @@ struct Effort {
 impl SearchRequest {
     /// The effort for an index that was measured so, whose rows match in such a share.
     fn effort_for(&self, rungs: &[Rung], share: f64) -> Effort {
+        let recall = with_margin(self.effort.unwrap_or(DEFAULT_RECALL));
         let asked = |rung: &&Rung| match self.ef {
             Some(ef) => rung.ef >= ef,
-            None => rung.recall >= self.effort.unwrap_or(DEFAULT_RECALL),
+            None => rung.recall >= recall,
         };
-        let found = rungs.iter().find(asked).or(rungs.last());
-        let (ef, candidates) = found.map_or((self.limit, self.limit), |rung| (rung.ef, rung.candidates));
+        let (ef, candidates) = match (rungs.iter().find(asked), rungs.last()) {
+            (Some(rung), _) => (rung.ef, rung.candidates),
+            // Nothing that was measured found so much.
+            (None, Some(last)) => (2 * last.ef, last.candidates),
+            (None, None) => (self.limit, self.limit),
+        };
         let times = (self.limit as f64 / MEASURED_RESULTS as f64).max(1.0);
         // Rows further down the list are found further out, but not that much.
-        let ef = self.ef.map_or_else(|| (ef as f64 * times.sqrt()).ceil() as usize, |ef| ef);
+        let ef = self.ef.unwrap_or_else(|| (ef as f64 * times.sqrt()).ceil() as usize);
         // Of rows that match in a small share the nearest are far out, and where they are depends on the filter.
         let ef = (ef as f64 / (share * share).max(1e-9)).ceil().min(1e9) as usize;
         let candidates = (candidates as f64 * times).ceil() as usize;
