@@ -36,6 +36,7 @@ mod rows;
 mod segment;
 mod store;
 mod version;
+pub mod words;
 
 pub use codegraph_vector_ann::{Metric, UnknownMetric};
 pub use codegraph_vector_base::{
