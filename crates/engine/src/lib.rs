@@ -35,6 +35,7 @@ mod row_locks;
 mod rows;
 mod segment;
 mod store;
+mod text;
 mod version;
 pub mod words;
 
@@ -60,6 +61,8 @@ pub use options::TestSwitches;
 pub use options::{CacheConfig, Durability, EmbedderId, Environment, EvictionPolicy, OpenOptions, Settings};
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CommitReceipt, MAX_LIMIT, Match, PendingWrite, RecoveryReport, SearchRequest,
-    SearchResults, Snapshot, StoreStatistics, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CacheStatistics, CommitReceipt, HybridRequest, MAX_LIMIT, Match, PendingWrite, RecoveryReport, ScoreKind,
+    SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport,
+    Write, WriteOutcome,
 };
+pub use text::QUALIFIED_NAME;

@@ -8,14 +8,15 @@
 //! - there is one writer at a time, `apply`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use codegraph_vector_base::{NodeId, RowChecksum, SeqNo};
+use codegraph_vector_base::{NodeId, Result, RowChecksum, SeqNo};
 use parking_lot::RwLock;
 
 use crate::id_map::NodeIdMap;
 use crate::node::NodeMetadata;
+use crate::segment::{Text, make_text};
 
 /// Rows of a chunk: few enough that a scan of the open one is over in microseconds.
 const CHUNK_ROWS: usize = 256;
@@ -64,9 +65,23 @@ pub(crate) struct Chunk {
     /// Row-major, rows × dimension.
     pub(crate) vectors: Vec<f32>,
     pub(crate) norms: Vec<f32>,
+    /// Of a full chunk, once it was asked for.
+    text: OnceLock<Text>,
 }
 
 impl Chunk {
+    /// The index of the rows' texts. For a full chunk only: it is kept.
+    ///
+    /// # Errors
+    /// Those of making it.
+    pub(crate) fn text(&self) -> Result<Text> {
+        if let Some(text) = self.text.get() {
+            return Ok(text.clone());
+        }
+        let made = make_text(|builder| self.rows.iter().try_for_each(|row| builder.push(&row.metadata)))?;
+        Ok(self.text.get_or_init(|| made).clone())
+    }
+
     /// The vector of the row at `at`.
     pub(crate) fn vector(&self, at: usize) -> &[f32] {
         let dimension = self.vectors.len() / self.rows.len();

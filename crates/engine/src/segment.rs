@@ -8,6 +8,7 @@ mod build;
 mod build_vectors;
 mod codes;
 mod section;
+mod text;
 mod vectors;
 
 use std::borrow::Cow;
@@ -27,10 +28,12 @@ use crate::rows::{
 };
 use codes::StoredCodes;
 use section::{SectionRef, kind};
+use text::StoredText;
 use vectors::StoredVectors;
 
 pub(crate) use build::{BuildRow, Plan, RowSource, build};
 pub(crate) use codes::{CodeGroup, CodeReader};
+pub(crate) use text::{Text, make_text};
 pub(crate) use vectors::{Calibration, Kept};
 
 /// The paths of a segment's rows: runs of rows, in order.
@@ -61,6 +64,7 @@ pub(crate) struct Segment {
     codes: StoredCodes,
     payload: PayloadReader<SectionRef>,
     payload_index: PayloadIndex<SectionRef>,
+    text: StoredText,
     dimension: usize,
 }
 
@@ -92,6 +96,7 @@ impl Segment {
             vectors,
             payload: PayloadReader::open(section(kind::PAYLOAD)?, rows)?,
             payload_index: PayloadIndex::open(section(kind::PAYLOAD_INDEX)?, rows)?,
+            text: StoredText::default(),
             file,
             dimension,
         };
@@ -282,6 +287,7 @@ impl Segment {
         self.index.verify(&self.ids)?;
         self.groups()?;
         self.calibration()?;
+        self.verify_text()?;
         let mut metadata = self.metadata_reader(caches);
         for ordinal in 0..self.rows() {
             self.vector(ordinal)?;

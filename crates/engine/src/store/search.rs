@@ -9,11 +9,14 @@
 
 mod coded;
 mod exact;
+mod hybrid;
+mod score;
+mod text;
 
 use std::sync::atomic::Ordering;
 
 use codegraph_vector_ann::codec::CodecReport;
-use codegraph_vector_ann::{ExactScan, Hit, Metric, TopK};
+use codegraph_vector_ann::{ExactScan, Hit, TopK};
 use codegraph_vector_base::{Error, NodeId, Result, RowOrdinal, SeqNo};
 
 use super::core::Core;
@@ -25,6 +28,11 @@ use crate::node::NodeMetadata;
 use crate::version::Version;
 use coded::CodedSearches;
 use exact::{SegmentPass, scan_chunk};
+
+pub use hybrid::HybridRequest;
+pub(crate) use hybrid::{DEPTH, Ranked};
+pub use score::ScoreKind;
+pub use text::TextRequest;
 
 /// Most results of one search.
 pub const MAX_LIMIT: usize = 10_000;
@@ -114,8 +122,8 @@ pub struct Match {
 pub struct SearchResults {
     /// Best first; equal scores in order of id.
     pub matches: Vec<Match>,
-    /// What a score is: `cosine`, `dot`, or `euclidean` (the negative distance).
-    pub score_kind: Metric,
+    /// What a score is.
+    pub score_kind: ScoreKind,
     /// The state that was searched.
     pub seqno: SeqNo,
     /// Whether these are the nearest for sure: every row that might be among them was scored by its vector as it was
@@ -145,6 +153,15 @@ struct Search<'r> {
     top: TopK<Place>,
     /// See [`SearchResults::exact`].
     exact: bool,
+}
+
+/// Refuses what no search can do.
+fn check(limit: usize, filter: Option<&Filter>) -> Result<()> {
+    if limit == 0 || limit > MAX_LIMIT {
+        let message = format!("limit is {limit}, and must be from 1 to {MAX_LIMIT}");
+        return Err(Error::invalid(message));
+    }
+    filter.map_or(Ok(()), Filter::check)
 }
 
 impl Core {
@@ -183,11 +200,7 @@ impl Core {
     fn begin<'r>(&self, request: &'r SearchRequest) -> Result<Search<'r>> {
         check_vector(&request.vector, self.dimension, self.metric)
             .map_err(|error| error.context("the query vector"))?;
-        if request.limit == 0 || request.limit > MAX_LIMIT {
-            let message = format!("limit is {}, and must be from 1 to {MAX_LIMIT}", request.limit);
-            return Err(Error::invalid(message));
-        }
-        request.filter.as_ref().map_or(Ok(()), Filter::check)?;
+        check(request.limit, request.filter.as_ref())?;
         self.queries.push(&request.vector);
         let scan = ExactScan::new(self.metric, &request.vector);
         Ok(Search { request, scan, top: TopK::new(request.limit), exact: true })
@@ -215,7 +228,7 @@ impl Core {
         let Search { request, top, exact, .. } = search;
         let hits = top.into_sorted().into_iter();
         let matches = hits.map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
-        Ok(SearchResults { matches, score_kind: self.metric, seqno, exact })
+        Ok(SearchResults { matches, score_kind: self.metric.into(), seqno, exact })
     }
 
     /// A hit with what was asked for; its vector is held against its checksum first.
