@@ -1,5 +1,6 @@
 //! Words in names and text: what a question asks for, and where a line of code has it.
 
+mod content;
 mod tables;
 mod terms;
 
@@ -7,6 +8,7 @@ use std::ops::Range;
 
 use codegraph_vector::words::{each_term, each_word, id};
 
+pub(crate) use content::content_terms;
 pub(crate) use terms::{MOST_COMMON, place_among_most_common, weight};
 
 /// Words that say nothing of what is looked for.
