@@ -19,7 +19,7 @@ pub(crate) use systems::index_into;
 
 use std::path::{Path, PathBuf};
 
-use codegraph_vector_indexer::EmbedderSpec;
+use codegraph_vector_indexer::{EmbedderSpec, SearchBy};
 
 use crate::report::{Goal, Report};
 use compare::{Comparison, compare};
@@ -50,6 +50,9 @@ const YARDSTICK: usize = 0;
 /// Place of the default embedder by itself.
 const EMBEDDER: usize = 3;
 
+/// Places of the searches of a store: by vectors, by words, by both.
+const SEARCHED: [usize; 3] = [4, 5, 6];
+
 /// Measures each corpus by itself, prints a table for each, and reports the means.
 pub(crate) fn run(folder: &Path, options: &Options, report: &mut Report) -> Outcome<()> {
     let reported = ["stdlib", "crates"].map(str::to_owned);
@@ -73,7 +76,16 @@ pub(crate) fn run(folder: &Path, options: &Options, report: &mut Report) -> Outc
         comparisons.iter().map(|corpus| corpus.mrr(system)).sum::<f64>() / comparisons.len() as f64
     };
     let yardstick = mean(YARDSTICK);
-    for system in [EMBEDDER, EMBEDDER + 1] {
+    let [by_vector, by_text, by_both] = SEARCHED;
+    let alone = mean(by_vector).max(mean(by_text));
+    report.ratio(
+        "MRR@10 of the hybrid search beside the better of vectors and words alone, mean of the corpora",
+        format!("{:.3}", mean(by_both)),
+        format!("{alone:.3}"),
+        mean(by_both) / alone,
+        &Goal::AtLeast(1.0),
+    );
+    for system in [EMBEDDER, by_both] {
         let ours = mean(system);
         report.ratio(
             &format!("MRR@10 of {} beside BM25, mean of the corpora", comparisons[0].names[system]),
@@ -109,8 +121,11 @@ fn measure(folder: &Path, corpus: Corpus, options: &Options) -> Outcome<Comparis
     let plain = Text::new("BM25, plain words", documents, bm25::plain_words);
     let stemmed = Text::new("BM25, identifiers split, stems", documents, bm25::stemmed_words);
     let embedded = Embedded::new(format!("{spec}, vectors alone"), indexed.embedder(), documents)?;
-    let searched = indexed.searched(format!("{spec}, as `cgv search`"), documents)?;
-    let systems: [&dyn System; 5] = [&split, &plain, &stemmed, &embedded, &searched];
+    let searched = |how: &str, by| indexed.searched(format!("{spec}, `cgv search{how}`"), by, documents);
+    let by_vector = searched(" --vector-only", SearchBy::Vector(indexed.embedder()))?;
+    let by_text = searched(" --text-only", SearchBy::Text)?;
+    let by_both = searched("", SearchBy::Both(indexed.embedder()))?;
+    let systems: [&dyn System; 7] = [&split, &plain, &stemmed, &embedded, &by_vector, &by_text, &by_both];
     let comparison = compare(&systems, &corpus.queries)?;
     println!("{}", comparison.table());
     if options.show > 0 {

@@ -6,7 +6,7 @@ use std::path::Path;
 use codegraph_vector::{Filter, OpenOptions, PersistentVectorStore, Snapshot};
 use codegraph_vector_ann::{ExactScan, Metric, RowBlock, Rows, TopK, norm};
 use codegraph_vector_indexer::{
-    Embedder, EmbedderSpec, IndexOptions, IndexSummary, NodeKind, SearchOptions, index, search_text,
+    Embedder, EmbedderSpec, IndexOptions, IndexSummary, NodeKind, SearchBy, SearchOptions, index, search_text,
 };
 
 use super::Outcome;
@@ -142,8 +142,13 @@ impl Indexed {
         &*self.embedder
     }
 
-    /// The whole way that a question goes.
-    pub(crate) fn searched<'a>(&'a self, name: String, documents: &[Document]) -> Outcome<Searched<'a>> {
+    /// A way that a question goes.
+    pub(crate) fn searched<'a>(
+        &'a self,
+        name: String,
+        by: SearchBy<'a>,
+        documents: &[Document],
+    ) -> Outcome<Searched<'a>> {
         let key = |(at, document): (usize, &Document)| {
             let kind = document.kind.name().to_owned();
             ((document.path.clone(), kind, document.name.clone(), document.start_line), at)
@@ -151,7 +156,7 @@ impl Indexed {
         let places = documents.iter().enumerate().map(key).collect();
         let snapshot = self.store.snapshot()?;
         let filter = !Filter::eq("kind", NodeKind::Module.name());
-        Ok(Searched { name, embedder: self.embedder(), snapshot, filter, places })
+        Ok(Searched { name, by, snapshot, filter, places })
     }
 }
 
@@ -161,7 +166,7 @@ type Place = (String, String, String, u32);
 /// A store that is searched.
 pub(crate) struct Searched<'a> {
     name: String,
-    embedder: &'a dyn Embedder,
+    by: SearchBy<'a>,
     snapshot: Snapshot,
     filter: Filter,
     places: HashMap<Place, usize>,
@@ -174,7 +179,7 @@ impl System for Searched<'_> {
 
     fn find(&self, question: &str, limit: usize) -> Outcome<Vec<usize>> {
         let options = SearchOptions { limit, filter: self.filter.clone(), exact: false };
-        let matches = search_text(&self.snapshot, self.embedder, question, &options)?;
+        let matches = search_text(&self.snapshot, self.by, question, &options)?;
         let place = |found: codegraph_vector::Match| {
             let node = found.metadata.unwrap_or_default();
             let (Some(path), Some(kind), Some(name), Some(line)) =

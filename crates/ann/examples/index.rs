@@ -62,7 +62,7 @@ fn main() {
     let start = Instant::now();
     let progress = |share| eprintln!("{:6.2} s: {share}", start.elapsed().as_secs_f64());
     let control = TrainControl { threads: 2, progress: &progress, ..TrainControl::QUIET };
-    let built = build(&IndexSpec::new(kind), metric, dim, &source, &[], &control).expect("built");
+    let built = build(&IndexSpec::new(kind), metric, dim, &source, &[], None, &control).expect("built");
     println!("{} rows built in {:.2} s, {} bytes", source.rows(), start.elapsed().as_secs_f64(), built.len());
     // At a multiple of 64, as in a segment.
     let mut room = vec![0; built.len() + 64];

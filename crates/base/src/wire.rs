@@ -6,7 +6,7 @@
 //! checksum first, so such a claim is not met outside of attacks.
 
 use wincode::config::DefaultConfig;
-use wincode::{SchemaRead, SchemaWrite};
+use wincode::{SchemaRead, SchemaReadOwned, SchemaWrite};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -32,4 +32,17 @@ where
 {
     wincode::deserialize_exact(bytes)
         .map_err(|cause| Error::new(ErrorKind::Corrupt, format!("cannot decode: {cause}")))
+}
+
+/// The value that `bytes` begin with, and what follows it.
+///
+/// # Errors
+/// `Corrupt` if they do not begin with one.
+pub fn decode_front<T>(mut bytes: &[u8]) -> Result<(T, &[u8])>
+where
+    T: SchemaReadOwned<DefaultConfig, Dst = T>,
+{
+    let value = wincode::deserialize_from(&mut bytes)
+        .map_err(|cause| Error::new(ErrorKind::Corrupt, format!("cannot decode: {cause}")))?;
+    Ok((value, bytes))
 }

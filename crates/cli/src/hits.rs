@@ -31,7 +31,7 @@ pub(crate) struct Hits {
 pub(crate) struct Hit {
     node_id: Value,
     score: f32,
-    /// Whether the score is that of the vector as it was given.
+    /// Whether the vector is kept as it was given.
     exact: bool,
     name: Option<String>,
     kind: Option<String>,

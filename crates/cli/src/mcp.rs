@@ -41,7 +41,7 @@ use crate::workspace::Workspace;
 const NAME: &str = "codegraph-vector";
 /// What an assistant is told of the server as a whole.
 const INSTRUCTIONS: &str = "Search over the definitions (functions, methods, types, modules) of the user's code. \
-Use search_code to find code by what it does when you do not know its name or file; similar_code for more like a \
+Use search_code to find code by what it does, or by its name, when you do not know its file; similar_code for more like a \
 definition; get_node to read one whole. Paths are relative to the index's root. After files were edited, call \
 reindex (only what changed is read again).";
 /// How long a run of `reindex` may take to come to its end when the client is gone.
@@ -86,9 +86,10 @@ struct Server {
 #[tool_router]
 impl Server {
     #[tool(
-        description = "Find functions, methods, types and modules of the user's code by what they do. Use it when you \
-            know what the code is about but not its name or file; use text search (grep) for exact strings. Gives \
-            path:line, kind, name, score and the best lines of each, best first. Then read the file, or get_node.",
+        description = "Find functions, methods, types and modules of the user's code by what they do, or by name. Use it \
+            when you know what the code is about, or what it is called, but not its file; what is named exactly as asked \
+            comes first. Use text search (grep) for exact strings. Gives path:line, kind, name, score and the best lines \
+            of each, best first. Then read the file, or get_node.",
         output_schema = schema_for_output::<Found>(),
         annotations(title = "Search code", read_only_hint = true, idempotent_hint = true, open_world_hint = false)
     )]

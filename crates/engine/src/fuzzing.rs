@@ -13,15 +13,15 @@ use crate::filter::Filter;
 use crate::node::{NodeMetadata, node_id_from_json, parse_node_id};
 use crate::record::{CommitHead, PartView, deleted_ids};
 use crate::rows::{
-    CodebookPlace, Columns, IdFilter, IdIndex, Ids, PayloadIndex, PayloadReader, RawSample, read_codebooks,
-    read_groups,
+    CodebookPlace, Columns, IdFilter, IdIndex, Ids, PayloadIndex, PayloadReader, RawSample, TextIndex,
+    read_codebooks, read_groups,
 };
 
 /// A decoder, by the name of its corpus.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("record", record),
     ("metadata", metadata),
     ("ids", ids),
@@ -29,6 +29,7 @@ pub const TARGETS: [Target; 12] = [
     ("columns", columns),
     ("payload", payload),
     ("payload_index", payload_index),
+    ("text", text),
     ("codebooks", codebooks),
     ("codes", codes),
     ("raw_sample", raw_sample),
@@ -153,6 +154,22 @@ pub fn payload_index(bytes: &[u8]) {
         assert!(rows.end <= index.rows());
         Ok(())
     });
+}
+
+/// Section *text*, of as many rows as the first two bytes say.
+pub fn text(bytes: &[u8]) {
+    let Some((rows, bytes)) = rows_and(bytes) else { return };
+    let Ok(text) = TextIndex::open(bytes, rows) else { return };
+    let _ = text.verify();
+    assert!(text.lengths().is_ok_and(|lengths| lengths.len() == rows));
+    for term in ["f", "a", "=f1", "/a.rs", "pars"] {
+        let Ok(Some(mut postings)) = text.find(term) else { continue };
+        let mut last = None;
+        while let Ok(Some((row, count))) = text.step(&mut postings) {
+            assert!((row as usize) < rows && count > 0 && last.is_none_or(|last| last < row));
+            last = Some(row);
+        }
+    }
 }
 
 /// Section *codebooks*. What is a codebook is one again.

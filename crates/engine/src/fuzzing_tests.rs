@@ -12,8 +12,9 @@ use super::*;
 use crate::node::CodeNode;
 use crate::record::{KIND_COMMIT, KIND_DELETES, KIND_ROWS, NewRow, Parts, RowHead};
 use crate::rows::{
-    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, padding, place_groups, write_codebooks,
-    write_columns, write_groups, write_id_filter, write_id_index, write_ids, write_sample_head,
+    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, TextIndexBuilder, padding, place_groups,
+    write_codebooks, write_columns, write_groups, write_id_filter, write_id_index, write_ids,
+    write_sample_head,
 };
 
 fn folder() -> PathBuf {
@@ -50,7 +51,8 @@ fn some_metadata(number: usize) -> NodeMetadata {
         return NodeMetadata::default();
     }
     let language = ["rust", "python"][number % 2];
-    CodeNode::new(1, vec![])
+    let terms = number.is_multiple_of(2).then(|| "parse a text text".to_owned());
+    CodeNode { terms, ..CodeNode::default() }
         .with_path(format!("src/{}.rs", ["a", "b", "deep/er"][number / 4 % 3]))
         .with_name(format!("f{number}"))
         .with_kind("function")
@@ -95,6 +97,12 @@ fn payload_and_index(rows: &[NodeMetadata]) -> (Vec<u8>, Vec<u8>) {
         builder.push(ordinal as RowOrdinal, row).expect("indexed");
     }
     (payload, written(|sink| builder.finish(sink)))
+}
+
+fn text_of(rows: &[NodeMetadata]) -> Vec<u8> {
+    let mut builder = TextIndexBuilder::default();
+    rows.iter().for_each(|row| builder.push(row).expect("few rows"));
+    with_rows(rows.len(), &written(|sink| builder.finish(sink)))
 }
 
 fn columns_of(rows: u64) -> Vec<u8> {
@@ -234,6 +242,7 @@ fn seeds() -> Seeds {
         ("columns", [0, 1, 9].map(|rows| with_rows(rows as usize, &columns_of(rows))).to_vec()),
         ("payload", vec![with_rows(0, &no_payload), with_rows(12, &payload)]),
         ("payload_index", vec![with_rows(0, &no_index), with_rows(12, &index)]),
+        ("text", vec![text_of(&[]), text_of(&metadata)]),
         (
             "codebooks",
             codebooks_of(&[&[], &["scalar:nbits=16,uniform=true,scope=dimension,brain=false"], &SPECS]),

@@ -36,7 +36,9 @@ mod row_locks;
 mod rows;
 mod segment;
 mod store;
+mod text;
 mod version;
+pub mod words;
 
 pub use codegraph_vector_ann::{Metric, UnknownMetric};
 pub use codegraph_vector_base::{
@@ -61,7 +63,8 @@ pub use options::TestSwitches;
 pub use options::{CacheConfig, Durability, EmbedderId, Environment, EvictionPolicy, OpenOptions, Settings};
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CommitReceipt, IndexStatistics, MAX_LIMIT, Match, PendingWrite, RecoveryReport,
-    SearchRequest, SearchResults, Snapshot, StoreStatistics, VectorMetadata, VerifyReport, Write,
-    WriteOutcome,
+    CacheStatistics, CommitReceipt, HybridRequest, IndexStatistics, MAX_LIMIT, Match, PendingWrite,
+    RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest,
+    VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
+pub use text::QUALIFIED_NAME;

@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use codegraph_vector_ann::index::{FreshRows, RowCoder};
-use codegraph_vector_base::{NodeId, RowChecksum, SeqNo};
+use codegraph_vector_base::{NodeId, Result, RowChecksum, SeqNo};
 use parking_lot::RwLock;
 
 use crate::id_map::NodeIdMap;
 use crate::node::NodeMetadata;
+use crate::segment::{Text, make_text};
 
 /// Rows of a chunk: few enough that a scan of the open one is over in microseconds.
 const CHUNK_ROWS: usize = 256;
@@ -67,6 +68,8 @@ pub(crate) struct Chunk {
     pub(crate) norms: Vec<f32>,
     /// Codes of all rows, once the chunk is full and there is an index to take after.
     pub(crate) coded: OnceLock<CodedChunk>,
+    /// Of a full chunk, once it was asked for.
+    text: OnceLock<Text>,
 }
 
 /// The rows of a full chunk, coded.
@@ -77,6 +80,18 @@ pub(crate) struct CodedChunk {
 }
 
 impl Chunk {
+    /// The index of the rows' texts. For a full chunk only: it is kept.
+    ///
+    /// # Errors
+    /// Those of making it.
+    pub(crate) fn text(&self) -> Result<Text> {
+        if let Some(text) = self.text.get() {
+            return Ok(text.clone());
+        }
+        let made = make_text(|builder| self.rows.iter().try_for_each(|row| builder.push(&row.metadata)))?;
+        Ok(self.text.get_or_init(|| made).clone())
+    }
+
     /// The vector of the row at `at`.
     pub(crate) fn vector(&self, at: usize) -> &[f32] {
         let dimension = self.vectors.len() / self.rows.len();

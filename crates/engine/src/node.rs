@@ -5,6 +5,7 @@
 //! - metadata is checked before it is encoded ([`NodeMetadata::check`]), so that what is stored has
 //!   relative, `/`-separated paths, finite numbers, and fits [`MAX_METADATA_BYTES`];
 //! - the path is the first field of the encoding, so that it can be read alone;
+//! - terms, which came later, follow all else if they are there: without them the encoding is what it was before;
 //! - an absent field costs nothing in JSON and one byte in the encoding.
 //!
 //! It knows nothing of rows, versions or vectors' dimensions.
@@ -102,6 +103,10 @@ pub struct NodeMetadata {
     pub content_hash: Option<String>,
     /// Anything else, by name.
     pub attributes: BTreeMap<String, AttributeValue>,
+    /// Words to be found by in a text search, beside those of path and name, with blanks between them; one that is
+    /// there more often counts more. They stand for the node's content, which is not kept.
+    #[wincode(skip)]
+    pub terms: Option<String>,
 }
 
 impl NodeMetadata {
@@ -132,7 +137,10 @@ impl NodeMetadata {
     /// `InvalidInput` as [`check`](Self::check); `TooLarge` over [`MAX_METADATA_BYTES`].
     pub fn encode(&self) -> Result<Vec<u8>> {
         self.check()?;
-        let bytes = wire::encode(self)?;
+        let mut bytes = wire::encode(self)?;
+        if let Some(terms) = &self.terms {
+            bytes.extend(wire::encode(terms)?);
+        }
         if bytes.len() > MAX_METADATA_BYTES {
             return Err(Error::new(
                 ErrorKind::TooLarge,
@@ -147,7 +155,12 @@ impl NodeMetadata {
     /// # Errors
     /// `Corrupt` if they are not exactly one metadata.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        wire::decode(bytes).map_err(|error| error.context("metadata"))
+        let decode = || {
+            let (mut metadata, rest) = wire::decode_front::<Self>(bytes)?;
+            metadata.terms = if rest.is_empty() { None } else { Some(wire::decode(rest)?) };
+            Ok(metadata)
+        };
+        decode().map_err(|error: Error| error.context("metadata"))
     }
 }
 
@@ -222,6 +235,8 @@ pub struct CodeNode {
     pub content_hash: Option<String>,
     /// See [`NodeMetadata::attributes`].
     pub attributes: BTreeMap<String, AttributeValue>,
+    /// See [`NodeMetadata::terms`].
+    pub terms: Option<String>,
 }
 
 impl CodeNode {
@@ -232,9 +247,30 @@ impl CodeNode {
 
     /// A node of these parts.
     pub fn from_parts(id: NodeId, embedding: Vec<f32>, metadata: NodeMetadata) -> Self {
-        let NodeMetadata { path, name, kind, language, start_line, end_line, content_hash, attributes } =
-            metadata;
-        Self { id, embedding, path, name, kind, language, start_line, end_line, content_hash, attributes }
+        let NodeMetadata {
+            path,
+            name,
+            kind,
+            language,
+            start_line,
+            end_line,
+            content_hash,
+            attributes,
+            terms,
+        } = metadata;
+        Self {
+            id,
+            embedding,
+            path,
+            name,
+            kind,
+            language,
+            start_line,
+            end_line,
+            content_hash,
+            attributes,
+            terms,
+        }
     }
 
     /// The id, the embedding and the metadata.
@@ -250,9 +286,19 @@ impl CodeNode {
             end_line,
             content_hash,
             attributes,
+            terms,
         } = self;
-        let metadata =
-            NodeMetadata { path, name, kind, language, start_line, end_line, content_hash, attributes };
+        let metadata = NodeMetadata {
+            path,
+            name,
+            kind,
+            language,
+            start_line,
+            end_line,
+            content_hash,
+            attributes,
+            terms,
+        };
         (id, embedding, metadata)
     }
 
@@ -267,6 +313,7 @@ impl CodeNode {
             end_line: self.end_line,
             content_hash: self.content_hash.clone(),
             attributes: self.attributes.clone(),
+            terms: self.terms.clone(),
         }
     }
 
@@ -310,6 +357,13 @@ impl CodeNode {
     #[must_use]
     pub fn with_content_hash(mut self, hash: impl Into<String>) -> Self {
         self.content_hash = Some(hash.into());
+        self
+    }
+
+    /// The same node, to be found by these words; see [`NodeMetadata::terms`].
+    #[must_use]
+    pub fn with_terms(mut self, terms: impl Into<String>) -> Self {
+        self.terms = Some(terms.into());
         self
     }
 

@@ -44,6 +44,23 @@ fn the_encoding_is_that_of_format_1() {
 }
 
 #[test]
+fn terms_follow_what_was_there_before() {
+    let without = full();
+    let with = NodeMetadata { terms: Some("a b".to_owned()), ..without.clone() };
+    let bytes = without.encode().expect("valid");
+    let behind = [3, 0, 0, 0, 0, 0, 0, 0, b'a', b' ', b'b'];
+    let longer = [&bytes[..], &behind].concat();
+    assert_eq!(with.encode().expect("valid"), longer);
+    assert_eq!(NodeMetadata::decode(&longer).expect("whole"), with);
+    assert_eq!(NodeMetadata::decode(&bytes).expect("whole"), without);
+    for cut in bytes.len() + 1..longer.len() {
+        let error = NodeMetadata::decode(&longer[..cut]).expect_err("cut short");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+    assert!(NodeMetadata::decode(&[&longer[..], &[0]].concat()).is_err(), "more than one value");
+}
+
+#[test]
 fn parts_come_back() {
     let node = CodeNode::from_parts(9, vec![0.5, 1.5], full());
     assert_eq!(node.metadata(), full());

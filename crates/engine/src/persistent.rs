@@ -15,8 +15,8 @@ use crate::node::CodeNode;
 use crate::options::{EmbedderId, OpenOptions, Settings};
 use crate::store::core::Handle;
 use crate::store::{
-    CommitReceipt, Locking, Match, PendingWrite, RecoveryReport, SearchRequest, SearchResults, Snapshot,
-    StoreStatistics, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CommitReceipt, HybridRequest, Locking, Match, PendingWrite, RecoveryReport, SearchRequest, SearchResults,
+    Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
 
 /// What a store is, as its manifest says.
@@ -206,6 +206,16 @@ impl PersistentVectorStore {
     /// The nearest nodes; see [`Snapshot::search`].
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
         self.read(|snapshot| snapshot.search(request))
+    }
+
+    /// The nodes whose words fit a text best; see [`Snapshot::search_text`].
+    pub fn search_text(&self, request: &TextRequest) -> Result<SearchResults> {
+        self.read(|snapshot| snapshot.search_text(request))
+    }
+
+    /// The nodes that are near to a vector, fit a text, or both; see [`Snapshot::search_hybrid`].
+    pub fn search_hybrid(&self, request: &HybridRequest) -> Result<SearchResults> {
+        self.read(|snapshot| snapshot.search_hybrid(request))
     }
 
     /// Number of nodes that match.

@@ -1,5 +1,5 @@
 //! The contents of a segment's sections but the vectors: ids and their index, the membership
-//! filter, the row columns, payload blocks, and the payload index.
+//! filter, the row columns, payload blocks, the payload index, and the text.
 //!
 //! What always holds:
 //! - rows are numbered in the order of (path, id), rows without a path first ([`row_order`]);
@@ -22,6 +22,8 @@ mod index_build;
 mod payload;
 mod raw_sample;
 mod strings;
+mod text;
+mod text_build;
 
 pub(crate) use bytes::{SectionBytes, Sink, padding, u32_at};
 pub(crate) use codebooks::{CodebookPlace, read_codebooks, write_codebooks};
@@ -34,6 +36,8 @@ pub(crate) use index::PayloadIndex;
 pub(crate) use index_build::PayloadIndexBuilder;
 pub(crate) use payload::{PayloadBlock, PayloadReader, PayloadWriter};
 pub(crate) use raw_sample::{RawSample, SAMPLE_ROWS, sample_key, write_sample_head};
+pub(crate) use text::{Postings, TextIndex};
+pub(crate) use text_build::TextIndexBuilder;
 
 use std::cmp::Ordering;
 

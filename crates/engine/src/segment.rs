@@ -10,6 +10,7 @@ mod build_vectors;
 mod codes;
 mod index;
 mod section;
+mod text;
 mod vectors;
 
 use std::borrow::Cow;
@@ -30,12 +31,14 @@ use crate::rows::{
 use codes::StoredCodes;
 use index::StoredIndex;
 use section::{SectionRef, kind};
+use text::StoredText;
 use vectors::StoredVectors;
 
 pub(crate) use build::{BuildRow, Plan, RowSource, build};
 pub(crate) use build_index::{IndexPlan, IndexToReuse};
 pub(crate) use codes::{CodeGroup, CodeReader};
 pub(crate) use index::SegmentIndex;
+pub(crate) use text::{Text, make_text};
 pub(crate) use vectors::{Calibration, Kept};
 
 /// The paths of a segment's rows: runs of rows, in order.
@@ -67,6 +70,7 @@ pub(crate) struct Segment {
     vector_index: StoredIndex,
     payload: PayloadReader<SectionRef>,
     payload_index: PayloadIndex<SectionRef>,
+    text: StoredText,
     dimension: usize,
 }
 
@@ -99,6 +103,7 @@ impl Segment {
             vector_index: StoredIndex::open(&file),
             payload: PayloadReader::open(section(kind::PAYLOAD)?, rows)?,
             payload_index: PayloadIndex::open(section(kind::PAYLOAD_INDEX)?, rows)?,
+            text: StoredText::default(),
             file,
             dimension,
         };
@@ -295,6 +300,7 @@ impl Segment {
         self.groups()?;
         self.index()?;
         self.calibration()?;
+        self.verify_text()?;
         let mut metadata = self.metadata_reader(caches);
         for ordinal in 0..self.rows() {
             self.vector(ordinal)?;

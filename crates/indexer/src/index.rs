@@ -27,7 +27,7 @@ use serde::Serialize;
 use self::budget::Budget;
 use self::commit::Committer;
 use self::plan::Plan;
-pub(crate) use self::rows::{FILE_HASH, QUALIFIED_NAME, file_id, hash_text};
+pub(crate) use self::rows::{FILE_HASH, file_id, hash_text};
 use self::source::Hook;
 use self::walk::{Seen, walk};
 use self::work::{Counters, Done, Run, Worked};

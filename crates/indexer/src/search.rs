@@ -3,14 +3,29 @@
 use std::cmp::Reverse;
 
 use codegraph_vector::{
-    AttributeValue, Filter, Match, NodeId, NodeMetadata, Result, SearchRequest, Snapshot,
+    AttributeValue, Filter, Match, NodeId, NodeMetadata, QUALIFIED_NAME, Result, SearchRequest, Snapshot,
+    TextRequest,
 };
 
 use crate::embed::Embedder;
-use crate::index::{QUALIFIED_NAME, file_id};
+use crate::index::file_id;
+
+/// What a question goes by.
+#[derive(Clone, Copy)]
+pub enum SearchBy<'a> {
+    /// What its words mean to an embedder, and where they are: both rankings, fused.
+    Both(&'a dyn Embedder),
+    /// What its words mean to an embedder.
+    Vector(&'a dyn Embedder),
+    /// Where its words are.
+    Text,
+}
 
 /// Matches that an embedder takes a second look at, at least.
 const RECONSIDERED: usize = 100;
+
+/// How much the ranking by words counts beside that by vectors. From a third to a half it makes no difference.
+const TEXT_SHARE: f32 = 0.5;
 
 /// Which nodes may be found, and how many.
 #[derive(Clone, Debug)]
@@ -23,11 +38,33 @@ pub struct SearchOptions {
     pub exact: bool,
 }
 
-/// The nodes that answer a question best, best first, with metadata. None if the embedder knows no word of it.
+/// The nodes that answer a question best, best first, with metadata. None if no word of it is known.
 ///
 /// # Errors
 /// Whatever the embedder or the store fails with.
 pub fn search_text(
+    snapshot: &Snapshot,
+    by: SearchBy<'_>,
+    text: &str,
+    options: &SearchOptions,
+) -> Result<Vec<Match>> {
+    let by_text = TextRequest { filter: narrowed(&options.filter), ..TextRequest::new(text, options.limit) };
+    let (embedder, fused) = match by {
+        SearchBy::Both(embedder) => (embedder, true),
+        SearchBy::Vector(embedder) => (embedder, false),
+        SearchBy::Text => return Ok(snapshot.search_text(&by_text)?.matches),
+    };
+    let mut matches = by_vector(snapshot, embedder, text, options)?;
+    if fused {
+        let ranking: Vec<NodeId> = matches.iter().map(|found| found.node_id).collect();
+        return Ok(snapshot.search_fused(&by_text, &ranking, TEXT_SHARE)?.matches);
+    }
+    matches.truncate(options.limit);
+    Ok(matches)
+}
+
+/// The nodes that an embedder finds, best first; more than were asked for.
+fn by_vector(
     snapshot: &Snapshot,
     embedder: &dyn Embedder,
     text: &str,
@@ -43,7 +80,6 @@ pub fn search_text(
     let mut matches = snapshot.search(&options.request(vector, limit))?.matches;
     embedder.reconsider(text, &mut matches);
     matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.node_id.cmp(&b.node_id)));
-    matches.truncate(options.limit);
     Ok(matches)
 }
 
@@ -59,9 +95,14 @@ impl SearchOptions {
     /// What the store is asked.
     fn request(&self, vector: Vec<f32>, limit: usize) -> SearchRequest {
         let mut request = SearchRequest::new(vector, limit).with_exact(self.exact);
-        request.filter = (!self.filter.is_everything()).then(|| self.filter.clone());
+        request.filter = narrowed(&self.filter);
         request
     }
+}
+
+/// A filter that leaves something out.
+fn narrowed(filter: &Filter) -> Option<Filter> {
+    (!filter.is_everything()).then(|| filter.clone())
 }
 
 /// The innermost node at a line of a file; the file's own node if there is no other.

@@ -1,4 +1,4 @@
-use codegraph_vector::{CodeNode, EmbedderId, PersistentVectorStore};
+use codegraph_vector::{CodeNode, EmbedderId, PersistentVectorStore, QUALIFIED_NAME};
 use tempfile::TempDir;
 
 use super::*;
@@ -63,17 +63,35 @@ fn ids(matches: Result<Vec<Match>>) -> Vec<NodeId> {
 fn a_question_finds_what_is_near_it() {
     let (_folder, snapshot) = store();
     let mut options = SearchOptions { limit: 2, filter: Filter::everything(), exact: false };
-    assert_eq!(ids(search_text(&snapshot, &TwoWords, "the left one", &options)), [2, 3]);
-    let found = search_text(&snapshot, &TwoWords, "right", &options).unwrap();
+    assert_eq!(ids(search_text(&snapshot, SearchBy::Vector(&TwoWords), "the left one", &options)), [2, 3]);
+    let found = search_text(&snapshot, SearchBy::Vector(&TwoWords), "right", &options).unwrap();
     assert_eq!(found[0].metadata.as_ref().and_then(qualified_name), Some("m::left::f"));
     options.filter = Filter::path("src/b.rs");
-    assert_eq!(ids(search_text(&snapshot, &TwoWords, "left right", &options)), [6]);
-    assert!(search_text(&snapshot, &TwoWords, "neither", &options).unwrap().is_empty());
+    assert_eq!(ids(search_text(&snapshot, SearchBy::Vector(&TwoWords), "left right", &options)), [6]);
+    assert!(search_text(&snapshot, SearchBy::Vector(&TwoWords), "neither", &options).unwrap().is_empty());
     options.limit = 0;
     assert_eq!(
-        search_text(&snapshot, &TwoWords, "left", &options).unwrap_err().kind(),
+        search_text(&snapshot, SearchBy::Vector(&TwoWords), "left", &options).unwrap_err().kind(),
         ErrorKind::InvalidInput
     );
+}
+
+#[test]
+fn a_question_goes_by_words_by_vectors_or_by_both() {
+    let (_folder, snapshot) = store();
+    let options = SearchOptions { limit: 9, filter: Filter::everything(), exact: false };
+    let by = |by, question| ids(search_text(&snapshot, by, question, &options));
+    // Two nodes have the word in their names; the one that is called so, and nothing else, comes first.
+    assert_eq!(by(SearchBy::Text, "elsewhere"), [6]);
+    assert_eq!(by(SearchBy::Text, "m.left.F()")[0], 4);
+    assert!(by(SearchBy::Text, "right").is_empty());
+    // By vector the word means what it does to the embedder; both together know both.
+    assert_eq!(by(SearchBy::Vector(&TwoWords), "right")[..2], [4, 6]);
+    assert_eq!(by(SearchBy::Both(&TwoWords), "right")[..2], [4, 6]);
+    assert_eq!(by(SearchBy::Both(&TwoWords), "elsewhere"), [6], "the embedder knows no word of it");
+    assert_eq!(by(SearchBy::Both(&TwoWords), "m::left::f::g")[0], 5, "what is named so comes first");
+    let only = SearchOptions { limit: 1, filter: Filter::path("src/b.rs"), exact: true };
+    assert_eq!(ids(search_text(&snapshot, SearchBy::Both(&TwoWords), "left right", &only)), [6]);
 }
 
 #[test]

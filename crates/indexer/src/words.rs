@@ -1,13 +1,15 @@
 //! Words in names and text: what a question asks for, and where a line of code has it.
 
-mod split;
+mod content;
 mod tables;
 mod terms;
 
 use std::ops::Range;
 
-use split::each_word;
-pub(crate) use terms::{MOST_COMMON, WordMap, each_term, id, place_among_most_common, weight};
+use codegraph_vector::words::{each_term, each_word, id};
+
+pub(crate) use content::content_terms;
+pub(crate) use terms::{MOST_COMMON, place_among_most_common, weight};
 
 /// Words that say nothing of what is looked for.
 const FILLERS: [&str; 44] = [

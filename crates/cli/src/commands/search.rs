@@ -7,7 +7,8 @@ use codegraph_vector::{
     Error, ErrorKind, Filter, MAX_LIMIT, Match, NodeId, PersistentVectorStore, Result, Snapshot,
 };
 use codegraph_vector_indexer::{
-    Embedder, Language, NodeKind, SearchOptions, node_at, printable, root_of, search_like, search_text, terms,
+    Embedder, Language, NodeKind, SearchBy, SearchOptions, node_at, printable, root_of, search_like,
+    search_text, terms,
 };
 
 use crate::args::Globals;
@@ -17,15 +18,17 @@ use crate::place::Place;
 use crate::workspace::{self, Workspace};
 use crate::{location, output};
 
-/// Find code by what it does
+/// Find code by what it does, or by its name
 ///
-/// Best first: path:line, kind, name, how well it fits (1 at the most), and the lines that have most of the
-/// question's words. Works while the index is being written.
+/// Best first: path:line, kind, name, how well it fits (1 at the most, but with --text-only), and the lines that have
+/// most of the question's words. What fits is told by the embedder's vectors and by the words of names, paths and
+/// content, both at once; what is named exactly as asked comes first. Works while the index is being written.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     cgv search parse the config file\n  \
     cgv search \"retry with back-off\" --language rust,go --kind function,method -k 5\n  \
     cgv search open a store --path crates/engine\n  \
+    cgv search Store::open                    what is named so, then what fits its words\n  \
     cgv search --like src/main.rs:40          what is like the function at that line\n  \
     cgv search lock the file --json | jq -r '.matches[].path'")]
 pub(crate) struct SearchArgs {
@@ -47,6 +50,12 @@ pub(crate) struct SearchArgs {
     /// Only in this folder or file, or below paths that begin like this; from here, or from the indexed folder
     #[arg(long, value_name = "PREFIX")]
     path: Option<String>,
+    /// Go by vectors alone, and not by words
+    #[arg(long, conflicts_with = "text_only")]
+    vector_only: bool,
+    /// Go by words alone (BM25), and not by vectors; asks no embedder
+    #[arg(long, conflicts_with = "like")]
+    text_only: bool,
     /// Compare with every vector, also where the store has codes of them
     #[arg(long)]
     exact: bool,
@@ -89,19 +98,20 @@ pub(crate) fn run(globals: &Globals, args: &SearchArgs) -> Result<(), Failure> {
     let place = root_of(&store)?.map(|root| Place::new(&root, &here)).transpose()?;
     let filter = args.filter(place.as_ref())?;
     let options = SearchOptions { limit: args.limit as usize, filter, exact: args.exact };
-    let (terms, embedder) = match &args.like {
-        Some(_) => (Vec::new(), None),
-        None => match workspace::embedder_of(&store) {
-            Err(_) if is_empty(&store)? => (Vec::new(), None),
-            opened => (terms(&question), Some(opened?)),
+    let terms = terms(&question);
+    let embedder = match &args.like {
+        None if !args.text_only => match workspace::embedder_of(&store) {
+            Err(_) if is_empty(&store)? => None,
+            opened => Some(opened?),
         },
+        _ => None,
     };
     let lines = place.as_ref().filter(|_| !args.no_snippet);
     let lines = lines.map(|place| Lines { root: place.root(), terms: &terms });
     let hits = location::read(&store, |snapshot| {
-        let found = match (&args.like, &embedder) {
+        let found = match (&args.like, args.by(embedder.as_deref())) {
             (Some((path, line)), _) => like(snapshot, place.as_ref(), path, *line, &options)?,
-            (None, Some(embedder)) => by_words(snapshot, &**embedder, &question, &options)?,
+            (None, Some(by)) => answering(snapshot, by, &question, &options)?,
             (None, None) => Vec::new(),
         };
         Ok(Hits { matches: found.into_iter().map(|found| Hit::of(found, snapshot, lines)).collect() })
@@ -124,14 +134,18 @@ fn write(out: &mut dyn Write, hits: &Hits, place: Option<&Place>, colour: bool) 
     hits.matches.iter().try_for_each(|hit| hit.write(out, place, colour))
 }
 
-fn by_words(
+fn answering(
     snapshot: &Snapshot,
-    embedder: &dyn Embedder,
+    by: SearchBy<'_>,
     question: &str,
     options: &SearchOptions,
 ) -> Result<Vec<Match>> {
-    search_text(snapshot, embedder, question, options)
-        .map_err(|error| error.context(format_args!("searching by the embedder {}", embedder.id().name)))
+    search_text(snapshot, by, question, options).map_err(|error| match by {
+        SearchBy::Both(embedder) | SearchBy::Vector(embedder) => {
+            error.context(format_args!("searching by the embedder {}", embedder.id().name))
+        }
+        SearchBy::Text => error,
+    })
 }
 
 fn like(
@@ -171,6 +185,15 @@ impl Colour {
 }
 
 impl SearchArgs {
+    /// What the question goes by; nothing if that takes an embedder, and there is none.
+    fn by<'a>(&self, embedder: Option<&'a dyn Embedder>) -> Option<SearchBy<'a>> {
+        match embedder {
+            _ if self.text_only => Some(SearchBy::Text),
+            Some(embedder) if self.vector_only => Some(SearchBy::Vector(embedder)),
+            embedder => embedder.map(SearchBy::Both),
+        }
+    }
+
     fn filter(&self, place: Option<&Place>) -> Result<Filter, Failure> {
         let mut filters = Vec::new();
         for (field, values) in [("language", &self.language), ("kind", &self.kind)] {

@@ -29,6 +29,7 @@ struct Shown {
     content_hash: String,
     storage_bytes: u64,
     vector_bytes: u64,
+    text_bytes: u64,
     metadata_bytes: u64,
     metadata_percent: f64,
     memtable_rows: u64,
@@ -168,6 +169,7 @@ impl Shown {
             content_hash: format!("{:032x}", stats.content_hash.0),
             storage_bytes: stats.storage_bytes,
             vector_bytes: stats.vector_bytes,
+            text_bytes: stats.text_bytes,
             metadata_bytes: stats.metadata_bytes,
             metadata_percent: stats.metadata_percent(),
             memtable_rows: stats.memtable_rows,
@@ -199,6 +201,7 @@ impl Shown {
         line("segments", format!("{} ({})", self.segments, output::count(self.dead_rows, "dead row")))?;
         line("storage", output::bytes(self.storage_bytes))?;
         line("  vectors", output::bytes(self.vector_bytes))?;
+        line("  text index", output::bytes(self.text_bytes))?;
         let metadata = output::bytes(self.metadata_bytes);
         line("  per-row data", format!("{metadata} ({:.2} % of the vectors)", self.metadata_percent))?;
         let (memory, replay) = (output::bytes(self.memtable_bytes), output::bytes(self.replay_bytes));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use codegraph_vector::{Filter, Match, NodeId, NodeMetadata, Snapshot};
-use codegraph_vector_indexer::{SearchOptions, node_at, search_like, search_text, snippet, terms};
+use codegraph_vector_indexer::{SearchBy, SearchOptions, node_at, search_like, search_text, snippet, terms};
 use rmcp::schemars::transform::RecursiveTransform;
 use rmcp::schemars::{self, JsonSchema};
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub(crate) fn search(reader: &Reader, question: &Question) -> Result<Found, Refu
     let options = question.options(view.root.as_deref())?;
     let words = terms(&question.text);
     let (found, count) = view.read(|snapshot| {
-        let matches = search_text(snapshot, &*embedder, &question.text, &options)?;
+        let matches = search_text(snapshot, SearchBy::Both(&*embedder), &question.text, &options)?;
         let count = snapshot.count(&Filter::everything())?;
         Ok((Found::of(snapshot, view.root.as_deref(), matches, &words), count))
     })?;

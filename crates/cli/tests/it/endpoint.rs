@@ -107,6 +107,10 @@ fn an_endpoint_that_fails_on_the_way_is_gone_on_with() {
     let summary = folder.json_here(&["index"]);
     assert_eq!((&summary["nodes"], &summary["nodes_embedded"]), (&json!(600), &json!(600 - stored)));
     assert!(!found(&folder, &["pour"]).is_empty());
+    // Words need no embedder at all.
+    endpoint.calls.store(0, Ordering::SeqCst);
+    assert_eq!(found(&folder, &["--text-only", "pour_17"])[0], "pour_17");
+    assert!(folder.fails_here(1, &["search", "pour_17"]).contains("searching by the embedder"));
     let stats = folder.json_here(&["stats"]);
     assert_eq!((&stats["dimension"], &stats["embedder"]["version"]), (&json!(26), &json!("letters")));
 }

@@ -118,11 +118,48 @@ fn a_question_in_words_finds_code() {
 }
 
 #[test]
+fn words_and_vectors_are_asked_together_or_apart() {
+    let folder = indexed();
+    // What is named exactly as asked comes first, in whichever case it is written.
+    for (name, found_first) in [
+        ("parse_config", "parse_config"),
+        ("parse_config()", "parse_config"),
+        ("Server.listen_on_port", "listen_on_port"),
+        ("server::LISTEN_ON_PORT", "listen_on_port"),
+        ("TOTALPRICE", "totalPrice"),
+        ("Config", "Config"),
+    ] {
+        assert_eq!(found(&folder, &[name])[0].to_lowercase(), found_first.to_lowercase(), "{name}");
+        let by_words = found(&folder, &["--text-only", name])[0].to_lowercase();
+        assert_eq!(by_words, found_first.to_lowercase(), "{name}");
+    }
+    let question = "parse the configuration file";
+    for flag in ["--vector-only", "--text-only"] {
+        assert_eq!(found(&folder, &[question, flag])[0], "parse_config", "{flag}");
+    }
+    // Words find what has one of them; vectors find something always.
+    let all = found(&folder, &[question, "-k", "100", "--vector-only"]).len();
+    let by_words = found(&folder, &["socket", "--text-only"]);
+    assert!(by_words.contains(&"listen_on_port".to_owned()) && by_words.len() < all, "{by_words:?}");
+    assert_eq!(found(&folder, &["socket", "-k", "100"]).len(), all);
+    assert!(found(&folder, &["socket", "--text-only", "--language", "go"]).is_empty());
+    let ran = folder.here(&["search", "zebra", "--text-only"]);
+    assert!(ran.out.is_empty() && ran.err.contains("no word of it is known"), "{}", ran.err);
+    for args in [["a", "--text-only", "--vector-only"], ["--text-only", "--like", "src/config.rs:4"]] {
+        assert_eq!(
+            run(&mut folder.cgv_anywhere(&[&["search"], &args[..]].concat())).code,
+            Some(2),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
 fn people_read_a_place_a_name_and_lines() {
     let folder = indexed();
     let ran = folder.here(&["search", "parse the configuration file", "-k", "1"]);
     let lines: Vec<&str> = ran.out.lines().collect();
-    assert!(lines[0].starts_with("src/config.rs:4  function parse_config  0."), "{}", ran.out);
+    assert!(lines[0].starts_with("src/config.rs:4  function parse_config  "), "{}", ran.out);
     assert_eq!(lines[1], "    3  /// Parses the configuration file.");
     assert_eq!(lines[2], "    4  pub fn parse_config(text: &str) -> Config {");
     assert!(lines.len() <= 5 && ran.err.is_empty(), "{}{}", ran.out, ran.err);

@@ -51,13 +51,14 @@ pub(crate) fn any_metadata() -> impl Strategy<Value = NodeMetadata> {
     let lines = (option::of(any_line()), option::of(any_line()));
     let path = option::of(select(PATHS.as_slice()).prop_map(str::to_owned));
     let attributes = btree_map(select(ATTRIBUTES.as_slice()).prop_map(str::to_owned), any_value(), 0..4);
-    (path, texts, lines, attributes).prop_map(|(path, texts, lines, attributes)| {
+    let terms = option::of(any_text());
+    (path, texts, lines, attributes, terms).prop_map(|(path, texts, lines, attributes, terms)| {
         let (name, kind, language, content_hash) = texts;
         let (start_line, end_line) = match lines {
             (Some(a), Some(b)) => (Some(a.min(b)), Some(a.max(b))),
             lines => lines,
         };
-        NodeMetadata { path, name, kind, language, start_line, end_line, content_hash, attributes }
+        NodeMetadata { path, name, kind, language, start_line, end_line, content_hash, attributes, terms }
     })
 }
 

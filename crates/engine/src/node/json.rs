@@ -143,6 +143,7 @@ impl NodeMetadata {
             ("language", &self.language),
             ("path", &self.path),
             ("content_hash", &self.content_hash),
+            ("terms", &self.terms),
         ];
         for (key, text) in texts {
             if let Some(text) = text {
@@ -194,6 +195,7 @@ impl NodeMetadata {
                 "language" => metadata.language = Some(text(key, value)?),
                 "path" => metadata.path = Some(text(key, value)?),
                 "content_hash" => metadata.content_hash = Some(text(key, value)?),
+                "terms" => metadata.terms = Some(text(key, value)?),
                 "start_line" => metadata.start_line = Some(line(key, value)?),
                 "end_line" => metadata.end_line = Some(line(key, value)?),
                 "attributes" => metadata.attributes = attributes(value)?,

@@ -15,8 +15,8 @@ use super::section::kind;
 use crate::compression::{Encoding, Keep, TrainedCodec};
 use crate::node::NodeMetadata;
 use crate::rows::{
-    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, write_columns, write_id_filter, write_id_index,
-    write_ids,
+    PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, TextIndexBuilder, write_columns, write_id_filter,
+    write_id_index, write_ids,
 };
 
 /// A row that goes into a segment. Vector and metadata stay where they are until they are written.
@@ -89,18 +89,21 @@ pub(crate) fn build<S: Copy + Sync>(
     })?;
     build_vectors::write(&mut writer, plan, source)?;
     build_index::write(&mut writer, plan, source)?;
-    let mut index = PayloadIndexBuilder::new();
+    let (mut index, mut text) = (PayloadIndexBuilder::new(), TextIndexBuilder::default());
     section(&mut writer, kind::PAYLOAD, |sink| {
         let mut payload = PayloadWriter::new(sink);
         for (ordinal, row) in plan.rows.iter().enumerate() {
             source.metadata(row.source, &mut |encoded| {
-                index.push(ordinal as RowOrdinal, &NodeMetadata::decode(encoded)?)?;
+                let metadata = NodeMetadata::decode(encoded)?;
+                index.push(ordinal as RowOrdinal, &metadata)?;
+                text.push(&metadata)?;
                 payload.push(encoded)
             })?;
         }
         payload.finish().map(|_| ())
     })?;
     section(&mut writer, kind::PAYLOAD_INDEX, |sink| index.finish(sink))?;
+    section(&mut writer, kind::TEXT, |sink| text.finish(sink))?;
     Ok(info(plan, writer.finish()?))
 }
 

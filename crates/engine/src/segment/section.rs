@@ -22,7 +22,7 @@ pub(crate) mod kind {
     pub(crate) const CODES: SectionKind = SectionKind(8);
     pub(crate) const CODEBOOKS: SectionKind = SectionKind(9);
     pub(crate) const INDEX: SectionKind = SectionKind(10);
-    // 11 text is reserved.
+    pub(crate) const TEXT: SectionKind = SectionKind(11);
     pub(crate) const VECTORS_F16: SectionKind = SectionKind(12);
     pub(crate) const STORED_CHECKSUMS: SectionKind = SectionKind(13);
     pub(crate) const RAW_SAMPLE: SectionKind = SectionKind(14);

@@ -35,7 +35,7 @@ pub use commit::CommitReceipt;
 pub use indexing::IndexStatistics;
 pub use open::RecoveryReport;
 pub(crate) use open::open;
-pub use search::{MAX_LIMIT, Match, SearchRequest, SearchResults};
+pub use search::{HybridRequest, MAX_LIMIT, Match, ScoreKind, SearchRequest, SearchResults, TextRequest};
 pub use snapshot::{Snapshot, VectorMetadata};
 pub use stats::{CacheStatistics, StoreStatistics};
 pub use verify::VerifyReport;

@@ -10,13 +10,16 @@
 mod coded;
 mod exact;
 mod fresh;
+mod hybrid;
 mod indexed;
 mod rank;
+mod score;
+mod text;
 
 use std::sync::atomic::Ordering;
 
 use codegraph_vector_ann::codec::CodecReport;
-use codegraph_vector_ann::{ExactScan, Hit, Metric, TopK};
+use codegraph_vector_ann::{ExactScan, Hit, TopK};
 use codegraph_vector_base::{Error, NodeId, Result, RowOrdinal, SeqNo};
 
 use super::core::Core;
@@ -30,6 +33,11 @@ use coded::CodedSearches;
 use exact::SegmentPass;
 use indexed::IndexedSearches;
 use rank::{Ranking, SegmentRow};
+
+pub use hybrid::HybridRequest;
+pub(crate) use hybrid::{DEPTH, Ranked};
+pub use score::ScoreKind;
+pub use text::TextRequest;
 
 /// Most results of one search.
 pub const MAX_LIMIT: usize = 10_000;
@@ -124,10 +132,6 @@ impl SearchRequest {
 
     /// Refuses what cannot be.
     fn check(&self) -> Result<()> {
-        if self.limit == 0 || self.limit > MAX_LIMIT {
-            let message = format!("limit is {}, and must be from 1 to {MAX_LIMIT}", self.limit);
-            return Err(Error::invalid(message));
-        }
         if let Some(effort) = self.effort.filter(|effort| !(0.0..=1.0).contains(effort)) {
             return Err(Error::invalid(format!("effort is {effort}, and must be from 0 to 1")));
         }
@@ -137,7 +141,7 @@ impl SearchRequest {
         if self.min_score.is_some_and(f32::is_nan) {
             return Err(Error::invalid("the least score is not a number"));
         }
-        self.filter.as_ref().map_or(Ok(()), Filter::check)
+        check(self.limit, self.filter.as_ref())
     }
 
     /// Rows by codes that are ranked anew.
@@ -169,8 +173,8 @@ pub struct Match {
 pub struct SearchResults {
     /// Best first; equal scores in order of id.
     pub matches: Vec<Match>,
-    /// What a score is: `cosine`, `dot`, or `euclidean` (the negative distance).
-    pub score_kind: Metric,
+    /// What a score is.
+    pub score_kind: ScoreKind,
     /// The state that was searched.
     pub seqno: SeqNo,
     /// Whether these are the nearest for sure: every row that might be among them was scored by its vector as it was
@@ -210,6 +214,15 @@ struct Search<'r> {
     top: TopK<Place>,
     /// See [`SearchResults::exact`].
     exact: bool,
+}
+
+/// Refuses what no search can do.
+fn check(limit: usize, filter: Option<&Filter>) -> Result<()> {
+    if limit == 0 || limit > MAX_LIMIT {
+        let message = format!("limit is {limit}, and must be from 1 to {MAX_LIMIT}");
+        return Err(Error::invalid(message));
+    }
+    filter.map_or(Ok(()), Filter::check)
 }
 
 impl Core {
@@ -286,7 +299,7 @@ impl Core {
         let far = |hit: &Hit<Place>| request.min_score.is_none_or(|least| hit.score >= least);
         let hits = top.into_sorted().into_iter().take_while(far);
         let matches = hits.map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
-        Ok(SearchResults { matches, score_kind: self.metric, seqno, exact })
+        Ok(SearchResults { matches, score_kind: self.metric.into(), seqno, exact })
     }
 
     /// A hit with what was asked for; its vector is held against its checksum first.

@@ -8,7 +8,7 @@ use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo
 
 use super::core::Handle;
 use super::rows::Row;
-use super::search::{SearchRequest, SearchResults};
+use super::search::{DEPTH, HybridRequest, Ranked, SearchRequest, SearchResults, TextRequest};
 use crate::filter::Filter;
 use crate::memtable::MemRow;
 use crate::node::{CodeNode, NodeMetadata, node_id_text};
@@ -167,6 +167,38 @@ impl Snapshot {
         });
         let found: Vec<Vec<SearchResults>> = found.into_iter().collect::<Result<_>>()?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The nodes whose names, paths and terms fit a text best, by BM25. What is named exactly as asked comes first.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a limit or filter that cannot be; `Corrupt` if a block it needs is damaged.
+    pub fn search_text(&self, request: &TextRequest) -> Result<SearchResults> {
+        self.core.search_text(&self.version, self.seqno, request)
+    }
+
+    /// The nodes that are near to a vector, fit a text, or both: both rankings, fused by reciprocal rank.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn search_hybrid(&self, request: &HybridRequest) -> Result<SearchResults> {
+        self.core.search_hybrid(&self.version, self.seqno, request)
+    }
+
+    /// The nodes that fit a text, or are in a ranking that somebody made of nodes of this snapshot, best first, or both:
+    /// what [`search_hybrid`](Self::search_hybrid) does of a ranking by vector. The filter is for the text alone.
+    ///
+    /// # Errors
+    /// As [`search_text`](Self::search_text); `InvalidInput` if a node of the ranking is not in this snapshot, or
+    /// `text_share` is not from 0 to 1.
+    pub fn search_fused(
+        &self,
+        request: &TextRequest,
+        ranking: &[NodeId],
+        text_share: f32,
+    ) -> Result<SearchResults> {
+        let ranked = Ranked { ids: ranking, text_share, depth: DEPTH, with_vector: false };
+        self.core.search_fused(&self.version, self.seqno, request, &ranked)
     }
 
     /// Ids of the nodes that match a filter, in order.

@@ -45,6 +45,8 @@ pub struct StoreStatistics {
     pub code_bytes: u64,
     /// Bytes of codebooks in segments, and of the samples that codecs are measured by.
     pub codebook_bytes: u64,
+    /// Bytes of what text search goes by in segments.
+    pub text_bytes: u64,
     /// Bytes in segments and death files that a row costs beside its vector and its payload: ids, index,
     /// filter, times, norms, checksums, deaths.
     pub metadata_bytes: u64,
@@ -120,6 +122,7 @@ impl Core {
             vector_bytes: segments().map(|segment| segment.vector_bytes()).sum(),
             code_bytes: segments().map(|segment| segment.code_bytes()).sum(),
             codebook_bytes: segments().map(|segment| segment.codebook_bytes()).sum(),
+            text_bytes: segments().map(|segment| segment.text_bytes()).sum(),
             metadata_bytes: segments().map(|segment| segment.metadata_bytes()).sum(),
             segment_rows: segments().map(|segment| u64::from(segment.rows())).sum(),
             memtable_rows: version.memtables().map(|table| table.rows() as u64).sum(),

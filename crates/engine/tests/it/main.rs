@@ -16,3 +16,4 @@ mod oracle;
 mod properties;
 mod read_only;
 mod sample;
+mod text_search;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use codegraph_vector::{AttributeValue, CodeNode, NodeId, NodeMetadata, Result};
+use codegraph_vector::{AttributeValue, CodeNode, NodeId, NodeMetadata, QUALIFIED_NAME, Result};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::budget::Held;
@@ -12,18 +12,16 @@ use super::source::Stamp;
 use crate::embed::NodeText;
 use crate::node::ParsedFile;
 use crate::text::{self, Texts};
+use crate::words::content_terms;
 
 /// Part of every file's own node: to be raised when parsing or texts change, so that all files are read again.
-pub(crate) const INDEX_VERSION: i64 = 1;
+pub(crate) const INDEX_VERSION: i64 = 2;
 
 /// Attributes of a file's own node: [`INDEX_VERSION`], bytes, hash of the bytes, time of the last change.
 pub(crate) const VERSION: &str = "index_version";
 pub(crate) const FILE_BYTES: &str = "file_bytes";
 pub(crate) const FILE_HASH: &str = "file_hash";
 pub(crate) const MODIFIED_US: &str = "modified_us";
-
-/// The attribute of every node with its name within its file.
-pub(crate) const QUALIFIED_NAME: &str = "qualified_name";
 
 /// Stands for a file's own node in its id, where it cannot be taken for a module within the file.
 const FILE: &str = "file";
@@ -110,6 +108,7 @@ pub(crate) fn rows_of<'a>(
         metadata.kind = Some(text.kind.name().to_owned());
         metadata.language = Some(text.language.name().to_owned());
         metadata.content_hash = Some(hash_text(hash));
+        metadata.terms = content_terms(&text);
         metadata.attributes.insert(QUALIFIED_NAME.to_owned(), text.qualified_name.into());
         let mut vector = Vec::new();
         if let Some(known) = plan.vector(id, hash)? {

@@ -42,6 +42,8 @@ fn a_first_run_stores_every_definition_and_every_file() {
     assert_eq!((area.kind.as_deref(), area.language.as_deref()), (Some("method"), Some("rust")));
     assert_eq!((area.start_line, area.end_line), (Some(8), Some(10)));
     assert_eq!(area.content_hash.as_ref().unwrap().len(), 32);
+    let terms = area.terms.as_deref().unwrap();
+    assert!(terms.split(' ').any(|word| word == "self"), "words of the definition: {terms}");
     let file = row("shapes");
     assert_eq!((file.kind.as_deref(), file.start_line, file.end_line), (Some("module"), Some(1), Some(11)));
     assert_eq!(file.attributes["file_bytes"], AttributeValue::Integer(SHAPES.len() as i64));

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use codegraph_vector::{Filter, Metric, NodeId, PersistentVectorStore, SearchRequest, Snapshot};
+use codegraph_vector::{Filter, NodeId, PersistentVectorStore, ScoreKind, SearchRequest, Snapshot};
 use codegraph_vector_testkit::Rng;
 
 use super::generate;
@@ -118,12 +118,14 @@ fn search(snapshot: &Snapshot, state: &State, rng: &mut Rng) -> Check {
     admitted.iter().find(better).map_or(Ok(()), |id| wrong(&format!("misses node {id}")))
 }
 
-fn score(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
+fn score(kind: ScoreKind, a: &[f32], b: &[f32]) -> f64 {
     let sum = |f: fn(f64, f64) -> f64| a.iter().zip(b).map(|(x, y)| f((*x).into(), (*y).into())).sum::<f64>();
     let norm = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    match metric {
-        Metric::Dot => sum(|x, y| x * y),
-        Metric::Euclidean => -sum(|x, y| (x - y) * (x - y)).sqrt(),
-        Metric::Cosine => sum(|x, y| x * y) / (norm(a) * norm(b)),
+    match kind {
+        ScoreKind::Dot => sum(|x, y| x * y),
+        ScoreKind::Euclidean => -sum(|x, y| (x - y) * (x - y)).sqrt(),
+        ScoreKind::Cosine => sum(|x, y| x * y) / (norm(a) * norm(b)),
+        // No search by vector has such scores: nothing fits them.
+        ScoreKind::Bm25 | ScoreKind::Fused => f64::NAN,
     }
 }

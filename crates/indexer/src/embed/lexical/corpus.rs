@@ -6,9 +6,8 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use codegraph_vector::words::{WordMap, each_term, id};
 use codegraph_vector::{PersistentVectorStore, Result};
-
-use crate::words::{WordMap, each_term, id};
 
 /// The property of a store that keeps the statistics.
 const PROPERTY: &str = "index.corpus";

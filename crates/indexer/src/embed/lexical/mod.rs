@@ -12,11 +12,12 @@ pub(crate) use corpus::{CorpusCounter, CorpusStatistics};
 
 use std::cell::RefCell;
 
+use codegraph_vector::words::{each_term, id};
 use codegraph_vector::{EmbedderId, Error, Match, PersistentVectorStore, Result};
 
 use super::{Embedder, NodeText};
 use crate::search::qualified_name;
-use crate::words::{MOST_COMMON, each_term, id, place_among_most_common, weight};
+use crate::words::{MOST_COMMON, place_among_most_common, weight};
 
 /// Dimensions of its vectors.
 const DIMENSION: usize = 384;

@@ -27,7 +27,7 @@ fn class(character: char) -> Class {
 }
 
 /// Calls `visit` with each word of a text: where it is, and the word in lower case.
-pub(super) fn each_word(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
+pub fn each_word(text: &str, mut visit: impl FnMut(Range<usize>, &str)) {
     let mut lower = String::new();
     let mut word = |range: Range<usize>| {
         let word = &text[range.clone()];
