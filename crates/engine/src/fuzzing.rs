@@ -229,7 +229,7 @@ pub fn index(bytes: &[u8]) {
     let vector: Vec<f32> = (0..index.dim()).map(|at| (at as f32).cos()).collect();
     let queries = [index.prepare(&vector), index.prepare(&vec![0.0; index.dim()])];
     let mut tops = [TopK::new(5), TopK::new(index.rows() + 1)];
-    let admit = |query, row: u32| (query == 0 || row % 2 == 0).then_some(row);
+    let admit = |query, row: u32| (query == 0 || row.is_multiple_of(2)).then_some(row);
     index.search(bytes, &queries, &[3, index.rows()], admit, &mut tops);
     for top in tops {
         let mut rows: Vec<u32> = top.into_sorted().into_iter().map(|hit| hit.key).collect();

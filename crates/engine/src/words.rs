@@ -1,7 +1,7 @@
 //! Words in names and text, as the text search has them, for whoever has to agree with it.
 //!
 //! What always holds: an identifier is as many words as it has parts; other spellings and endings of a word count as
-//! the word. A text section says by which [`VERSION`] of this it was made.
+//! the word. A text section says by which `VERSION` of this it was made.
 
 mod spellings;
 mod split;

@@ -1,4 +1,4 @@
-use codegraph_vector::{CodeNode, EmbedderId, PersistentVectorStore, QUALIFIED_NAME};
+use codegraph_vector::{CodeNode, EmbedderId, ErrorKind, PersistentVectorStore, QUALIFIED_NAME};
 use tempfile::TempDir;
 
 use super::*;

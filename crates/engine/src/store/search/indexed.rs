@@ -107,8 +107,8 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
             let vectors = self.searches.iter().map(|search| found.index.prepare(&search.request.vector));
             let queries: Vec<IndexQuery> = vectors.collect();
             self.scan_together(&pass, found, &queries[..self.together])?;
-            for number in self.together..self.searches.len() {
-                self.scan_apart(&pass, found, number, &queries[number])?;
+            for (number, query) in queries.iter().enumerate().skip(self.together) {
+                self.scan_apart(&pass, found, number, query)?;
             }
         }
         Ok(())
