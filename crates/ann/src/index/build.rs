@@ -10,7 +10,11 @@ use super::parts::{Head, Parts, PartsWriter};
 use super::sketch::Sketcher;
 use super::{IndexError, IndexKind, IndexSource, IndexSpec, Reuse, VectorIndex, hnsw, part};
 
-/// Rows that all is learned from.
+/// Rows that axes are learned from.
+const AXES_SAMPLE: usize = 16_384;
+
+/// Rows that cells are learned from: so many for each, and at most.
+const ROWS_PER_CELL: usize = 20;
 const SAMPLE: usize = 65_536;
 
 /// Rows that are read at once.
@@ -121,38 +125,37 @@ fn train<S: IndexSource>(
     control: &TrainControl<'_>,
 ) -> Result<(Sketcher, Option<Trained>), IndexError<S::Error>> {
     let rows = source.rows();
-    let count = rows.min(SAMPLE);
-    let pieces = in_parallel(control.threads, count.div_ceil(ROWS), |piece| {
-        let held = piece * ROWS..count.min((piece + 1) * ROWS);
-        let mut out = vec![0.0; held.len() * dim];
-        for (at, out) in held.zip(out.chunks_exact_mut(dim)) {
-            let row = (at as u64 * rows as u64 / count as u64) as usize;
-            source.directions(row..row + 1, out)?;
+    let read = |count: usize, work: &(dyn Fn(Vec<f32>) -> Vec<f32> + Sync)| {
+        let pieces = in_parallel(control.threads, count.div_ceil(ROWS), |piece| {
+            let held = piece * ROWS..count.min((piece + 1) * ROWS);
+            let mut out = vec![0.0; held.len() * dim];
+            for (at, out) in held.zip(out.chunks_exact_mut(dim)) {
+                let row = (at as u64 * rows as u64 / count as u64) as usize;
+                source.directions(row..row + 1, out)?;
+            }
+            Ok(work(out))
+        });
+        let mut all = Vec::new();
+        for piece in pieces {
+            all.extend(piece.map_err(IndexError::Source)?);
         }
-        Ok(out)
-    });
-    let mut sample = Vec::with_capacity(count * dim);
-    for piece in pieces {
-        sample.extend(piece.map_err(IndexError::Source)?);
-    }
-    (control.progress)(0.05);
-    let sketcher = Sketcher::train(&sample, dim, control)?;
+        Ok::<_, IndexError<S::Error>>(all)
+    };
+    let sketcher = Sketcher::train(&read(rows.min(AXES_SAMPLE), &|rows| rows)?, dim, control)?;
     (control.progress)(0.1);
     if spec.kind == IndexKind::Hnsw {
         return Ok((sketcher, None));
     }
-    let axes = sketcher.bytes();
-    let pieces: Vec<&[f32]> = sample.chunks(ROWS * dim).collect();
-    let rotated = in_parallel(control.threads, pieces.len(), |at| {
-        let mut rotated = vec![0.0; pieces[at].len() / dim * axes];
-        sketcher.rotate(pieces[at], &mut rotated);
+    let (axes, cells) = (sketcher.bytes(), ivf::count_for(rows));
+    let count = rows.min((ROWS_PER_CELL * cells).clamp(AXES_SAMPLE, SAMPLE));
+    let rotated = read(count, &|rows| {
+        let mut rotated = vec![0.0; rows.len() / dim * axes];
+        sketcher.rotate(&rows, &mut rotated);
         rotated
-    });
-    drop(sample);
-    let rotated = rotated.concat();
+    })?;
     let heads = Heads::train(&rotated, axes, control)?;
     (control.progress)(0.15);
-    let cells = Cells::train(&rotated, axes, ivf::count_for(rows), control)?;
+    let cells = Cells::train(&rotated, axes, cells, control)?;
     Ok((sketcher, Some(Trained { heads, cells })))
 }
 

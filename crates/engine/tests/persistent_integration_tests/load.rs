@@ -53,7 +53,7 @@ fn twenty_thousand_rows_from_four_threads_are_all_there_and_found() {
             let expected = model.values().filter(|node| filter.matches(node.id, &node.metadata())).count();
             assert_eq!(store.count(&filter).unwrap(), expected as u64);
             let query = generators::unit_vector(rng, DIMENSION);
-            let request = SearchRequest::new(query.clone(), 25).with_filter(filter.clone());
+            let request = SearchRequest::new(query.clone(), 25).with_filter(filter.clone()).with_exact(true);
             assert_eq!(found(store, &request), nearest(&model, &query, 25, &filter));
         }
         assert!(store.snapshot().unwrap().iter().unwrap().map(Result::unwrap).eq(model.values().cloned()));
@@ -61,8 +61,12 @@ fn twenty_thousand_rows_from_four_threads_are_all_there_and_found() {
         assert!(report.is_clean(), "{report:?}");
     };
     check(&store);
+    // A merge in the background takes as long as it takes.
+    while store.stats().unwrap().merges == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     let stats = store.stats().unwrap();
-    assert!(stats.flushes >= 4 && stats.merges >= 1, "{stats:?}");
+    assert!(stats.flushes >= 4, "{stats:?}");
     assert!(stats.log.commits >= 160 && stats.log.syncs <= stats.log.commits, "{:?}", stats.log);
     store.flush().unwrap();
     store.merge().unwrap();
