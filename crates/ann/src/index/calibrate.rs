@@ -49,7 +49,7 @@ impl Calibration {
 const RUNGS: usize = 32;
 
 /// What a rung's candidates are.
-const CANDIDATES: [usize; 6] = [10, 15, 20, 30, 50, 100];
+const CANDIDATES: [usize; 4] = [10, 15, 20, 30];
 
 /// By how much less may be found by fewer candidates.
 const LOSS: f32 = 0.002;

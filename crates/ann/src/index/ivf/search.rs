@@ -12,9 +12,11 @@ use crate::kernels::look_up::{Look, LookUps, ROWS, Shape, row_of};
 use super::heads::Unit;
 use super::{Ivf, layout, part};
 
-/// Rows that are scored by their sketches, for each candidate that is wanted, and at least.
-const KEPT_PER_CANDIDATE: usize = 4;
-const LEAST_KEPT: usize = 64;
+/// Rows that are scored by their sketches, for each candidate that is wanted; at least; and of so many that are looked at,
+/// one: the more there are, the more lie between the best by their codes and the best.
+const KEPT_PER_CANDIDATE: usize = 2;
+const LEAST_KEPT: usize = 80;
+const LOOKED_AT_PER_KEPT: usize = 256;
 
 /// Blocks that are scanned before rows are picked: few at first, so that there soon is a bar.
 const FIRST_BLOCKS: usize = 8;
@@ -90,7 +92,9 @@ impl Ivf {
         for (number, ((query, &effort), top)) in each.enumerate().filter(|(_, (_, top))| top.k() > 0) {
             let tables = self.heads.tables(&query.sketch.rotated, &mut scratch.floats, &mut scratch.tables);
             let unit = Unit { least: tables.least + query.sketch.base, ..tables };
+            let looked_at_about = common.ordinals.len() / self.cells * effort.min(self.cells);
             let kept = top.k().saturating_mul(KEPT_PER_CANDIDATE).max(LEAST_KEPT);
+            let kept = kept.max(looked_at_about / LOOKED_AT_PER_KEPT);
             let heads = parts.bytes(bytes, part::HEADS);
             let walk = Walk { ivf: self, common, query, unit, heads, kept };
             walk.rank_cells(bytes, parts, &mut scratch);
