@@ -51,6 +51,10 @@ const RUNGS: usize = 32;
 /// What a rung's candidates are.
 const CANDIDATES: [usize; 4] = [10, 15, 20, 30];
 
+/// As many as these, where they find so much more: to rank one anew costs more than to find it.
+const MANY_CANDIDATES: usize = 100;
+const WORTH_MANY: f32 = 0.005;
+
 /// By how much less may be found by fewer candidates.
 const LOSS: f32 = 0.002;
 
@@ -231,7 +235,10 @@ impl Asked {
             let fewer = CANDIDATES.into_iter().filter(|&count| recall(&trials, &most, count) >= enough);
             let mut fewer = fewer.map(|count| (count, recall(&trials, &run(count), count)));
             let last = (CANDIDATES[CANDIDATES.len() - 1], enough + LOSS);
-            let (candidates, recall) = fewer.find(|(_, recall)| *recall >= enough).unwrap_or(last);
+            let few = fewer.find(|(_, recall)| *recall >= enough).unwrap_or(last);
+            let by_many = recall(&trials, &run(MANY_CANDIDATES), usize::MAX);
+            let many = (MANY_CANDIDATES, by_many);
+            let (candidates, recall) = if by_many > few.1 + WORTH_MANY { many } else { few };
             let rows: f64 = most.iter().map(|(_, rows)| *rows as f64).sum();
             let looked_at = (rows / (index.rows() * most.len().max(1)) as f64).min(1.0) as f32;
             let gain = rungs.last().map_or(1.0, |last| recall - last.recall);
