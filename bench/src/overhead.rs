@@ -163,18 +163,22 @@ fn single(
     vectors: &[&[f32]],
     report: &mut Report,
 ) -> Outcome<()> {
-    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    let turns = by_turns(|| {
         let stored = median_us(requests, |request| Ok(store.search(request)?))?;
         let plain = median_us(vectors, |vector| Ok(bare.search(&[*vector])))?;
-        ours.push(stored);
-        theirs.push(plain);
-        ratios.push(plain / stored);
-    }
+        Ok((stored, plain))
+    })?;
+    let ratios = turns.iter().map(|(stored, plain)| plain / stored).collect();
     let figure = |us: Vec<f64>| format!("{:.1} µs", median(us));
     let what = format!("{what}: one query, from the store and from memory without checks (speed)");
+    let (ours, theirs) = turns.into_iter().unzip();
     report.ratio(&what, figure(ours), figure(theirs), median(ratios), &Goal::AtLeast(GOAL));
     Ok(())
+}
+
+/// What each round has of the store, and of what is held against it.
+fn by_turns(mut round: impl FnMut() -> Outcome<(f64, f64)>) -> Outcome<Vec<(f64, f64)>> {
+    (0..ROUNDS).map(|_| round()).collect()
 }
 
 fn median_us<T, F>(all: &[T], search: impl Fn(&T) -> Outcome<F>) -> Outcome<f64> {
@@ -197,20 +201,18 @@ fn batch(
     vectors: &[&[f32]],
     report: &mut Report,
 ) -> Outcome<()> {
-    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    let turns = by_turns(|| {
         let start = Instant::now();
         store.snapshot()?.search_many(requests)?;
         let stored = requests.len() as f64 / start.elapsed().as_secs_f64();
         let start = Instant::now();
         std::hint::black_box(bare.search(vectors));
-        let plain = vectors.len() as f64 / start.elapsed().as_secs_f64();
-        ours.push(stored);
-        theirs.push(plain);
-        ratios.push(stored / plain);
-    }
+        Ok((stored, vectors.len() as f64 / start.elapsed().as_secs_f64()))
+    })?;
+    let ratios = turns.iter().map(|(stored, plain)| stored / plain).collect();
     let figure = |qps: Vec<f64>| format!("{:.0}/s", median(qps));
     let what = format!("{what}: {} queries in one call (speed)", requests.len());
+    let (ours, theirs) = turns.into_iter().unzip();
     report.ratio(&what, figure(ours), figure(theirs), median(ratios), &Goal::AtLeast(GOAL));
     Ok(())
 }

@@ -262,8 +262,8 @@ pub struct OpenOptions {
 }
 
 /// Parts of the engine's safety that a test switches off to prove that the crash simulation
-/// notices. Not compiled into anything that ships.
-#[cfg(feature = "test-switches")]
+/// notices. In whatever ships all of them are off.
+#[cfg_attr(not(feature = "test-switches"), expect(unreachable_pub, reason = "only tests may set them"))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TestSwitches {
     /// Checksums of the log are not looked at.
@@ -282,43 +282,17 @@ pub struct TestSwitches {
 }
 
 impl OpenOptions {
-    /// Whether a part is switched off by a test.
-    #[cfg(not(feature = "test-switches"))]
-    pub(crate) fn switches(&self) -> Switches {
-        Switches::default()
-    }
-
-    /// Whether a part is switched off by a test.
+    /// What is switched off by a test.
     #[cfg(feature = "test-switches")]
-    pub(crate) fn switches(&self) -> Switches {
-        let TestSwitches {
-            ignore_crc,
-            free_locks_early,
-            keep_tail,
-            batch_part_bytes,
-            min_training_rows,
-            min_index_rows,
-        } = self.switches;
-        Switches {
-            ignore_crc,
-            free_locks_early,
-            keep_tail,
-            batch_part_bytes,
-            min_training_rows,
-            min_index_rows,
-        }
+    pub(crate) fn switches(&self) -> TestSwitches {
+        self.switches
     }
-}
 
-/// [`TestSwitches`] as the engine asks for them: all off outside of tests.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Switches {
-    pub(crate) ignore_crc: bool,
-    pub(crate) free_locks_early: bool,
-    pub(crate) keep_tail: bool,
-    pub(crate) batch_part_bytes: Option<usize>,
-    pub(crate) min_training_rows: Option<u64>,
-    pub(crate) min_index_rows: Option<u64>,
+    /// Nothing is.
+    #[cfg(not(feature = "test-switches"))]
+    pub(crate) fn switches(&self) -> TestSwitches {
+        TestSwitches::default()
+    }
 }
 
 #[cfg(test)]

@@ -177,20 +177,11 @@ fn read<S: IndexSource>(
         control.check()?;
         let held = at * ROWS..rows.min((at + 1) * ROWS);
         let norms = &source.norms()[held.clone()];
-        let mut directions = match reuse {
-            None => vec![0.0; held.len() * dim],
-            Some(reuse) => {
-                let new = reuse.new_rows(held.start, held.len());
-                let mut directions = vec![0.0; new.len() * dim];
-                for (at, out) in new.into_iter().zip(directions.chunks_exact_mut(dim)) {
-                    let row = held.start + at;
-                    source.directions(row..row + 1, out).map_err(IndexError::Source)?;
-                }
-                directions
-            }
-        };
-        if reuse.is_none() {
-            source.directions(held.clone(), &mut directions).map_err(IndexError::Source)?;
+        let mut directions = Vec::new();
+        for rows in reuse.map_or_else(|| vec![held.clone()], |reuse| reuse.new_rows(held.clone())) {
+            let start = directions.len();
+            directions.resize(start + rows.len() * dim, 0.0);
+            source.directions(rows, &mut directions[start..]).map_err(IndexError::Source)?;
         }
         let read = directions.len() / dim;
         let mut rotated = vec![0.0; read * axes];
@@ -201,14 +192,10 @@ fn read<S: IndexSource>(
             sketches,
             cells: trained.map_or_else(Vec::new, |trained| trained.cells.assign(&rotated)),
             heads: trained.map_or_else(Vec::new, |trained| trained.heads.encode(&rotated, axes)),
-            nearest: if reuse.is_some() {
-                Vec::new()
-            } else {
-                asked.nearest(metric, held.start, &directions, norms)
-            },
+            nearest: asked.nearest(metric, held.start, &directions, norms),
         };
         Ok(match reuse {
-            Some(reuse) => reuse.fill(held.start, held.len(), block),
+            Some(reuse) => reuse.fill(held, block),
             None => block,
         })
     });
@@ -296,14 +283,7 @@ fn assemble(
     for part in of_kind {
         writer.push(part);
     }
-    let number = |of: Option<usize>| of.unwrap_or_default() as u32;
-    writer.finish(Head {
-        kind: number(IndexKind::ALL.iter().position(|kind| *kind == spec.kind)),
-        metric: number(Metric::ALL.iter().position(|one| *one == metric)),
-        dim,
-        rows: order.len(),
-        added,
-    })
+    writer.finish(Head { kind: spec.kind as u32, metric: metric as u32, dim, rows: order.len(), added })
 }
 
 /// Measures an index, and puts what it found into its bytes.

@@ -41,7 +41,17 @@ impl Calibration {
     /// The least effort that found `recall`; the greatest that was measured, if none did.
     #[must_use]
     pub fn for_recall(&self, recall: f32) -> Option<Rung> {
-        self.rungs.iter().find(|rung| rung.recall >= recall).or(self.rungs.last()).copied()
+        self.first(|rung| rung.recall >= recall)
+    }
+
+    /// The least effort that was measured of those that are not less than `ef`; the greatest, if all are.
+    #[must_use]
+    pub fn for_effort(&self, ef: usize) -> Option<Rung> {
+        self.first(|rung| rung.ef >= ef)
+    }
+
+    fn first(&self, is_enough: impl Fn(&Rung) -> bool) -> Option<Rung> {
+        self.rungs.iter().find(|rung| is_enough(rung)).or(self.rungs.last()).copied()
     }
 }
 
@@ -191,6 +201,9 @@ impl Asked {
         directions: &[f32],
         norms: &[f32],
     ) -> Vec<TopK<u32>> {
+        if self.kinds.is_empty() {
+            return Vec::new();
+        }
         let rows = norms.len();
         let mut products = vec![0.0; rows * self.kinds.len()];
         products_by_column(directions, &self.directions, self.dim, &mut products);

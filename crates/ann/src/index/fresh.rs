@@ -1,10 +1,10 @@
 //! Rows that are in no index yet, coded as those of one are, so that a search looks at them as quickly.
 
 use crate::codec::BLOCK_ROWS;
-use crate::kernels::look_up::{Look, LookUps, ROWS, Shape, row_of};
+use crate::kernels::look_up::row_of;
 use crate::{Metric, TopK};
 
-use super::ivf::{Heads, Unit, layout};
+use super::ivf::{Heads, Sums, Unit};
 use super::sketch::Sketcher;
 use super::{Body, IndexQuery, VectorIndex, ready};
 
@@ -72,7 +72,7 @@ impl RowCoder {
         self.sketcher.rotate(directions, &mut rotated);
         let mut sketches = vec![0; rotated.len()];
         self.sketcher.sketch(&rotated, &mut sketches);
-        let pack = |heads: &Heads| layout(heads).pack(&heads.encode(&rotated, axes));
+        let pack = |heads: &Heads| heads.layout().pack(&heads.encode(&rotated, axes));
         let heads = self.heads.as_ref().map(pack).unwrap_or_default();
         FreshRows { heads, sketches, norms: norms.to_vec() }
     }
@@ -123,23 +123,14 @@ impl RowCoder {
         let (mut floats, mut tables) = (Vec::new(), Vec::new());
         let Unit { unit, least } = heads.tables(&query.sketch.rotated, &mut floats, &mut tables);
         let least = least + query.sketch.base;
-        let layout = layout(heads);
-        let shape = Shape { block_bytes: layout.block_bytes(), columns: 0..layout.head, dense: true };
-        let (mut places, mut bars, mut sums, mut masks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut places, mut sums) = (Vec::new(), Sums::default());
         let mut found: Vec<Found<K>> = Vec::new();
         let (mut bar, mut worst) = (0_u16, f32::NEG_INFINITY);
         for (number, batch) in batches.iter().enumerate() {
-            let blocks = batch.len().div_ceil(BLOCK_ROWS);
             places.clear();
-            places.extend(0..blocks as u32);
-            bars.clear();
-            bars.resize(blocks, bar);
-            sums.resize(blocks, [0_u16; ROWS]);
-            masks.resize(blocks, 0_u64);
-            let (bars, sums, masks) = (&bars[..], &mut sums[..blocks], &mut masks[..blocks]);
-            let look = Look { tables: &tables, shift: u16::BITS as u16, bars, sums, masks };
-            LookUps::best().scan(&shape, &batch.heads, &places, &mut [look]);
-            for (block, (sums, mask)) in sums.iter().zip(masks).enumerate() {
+            places.extend(0..batch.len().div_ceil(BLOCK_ROWS) as u32);
+            heads.look_up(&tables, &batch.heads, &places, |_| bar, &mut sums);
+            for (block, (sums, mask)) in sums.sums.iter().zip(&sums.masks).enumerate() {
                 let mut lanes = *mask;
                 while lanes != 0 {
                     let lane = lanes.trailing_zeros() as usize;

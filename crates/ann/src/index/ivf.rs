@@ -9,10 +9,10 @@ mod heads;
 mod search;
 
 pub(super) use cells::{Cells, count_for};
-pub(super) use heads::{Heads, Unit};
+pub(super) use heads::{Heads, Sums, Unit};
 
 use crate::Metric;
-use crate::codec::{BLOCK_ROWS, CodeLayout, CodecError};
+use crate::codec::{BLOCK_ROWS, CodecError};
 use crate::kernels::look_up::lane_of;
 
 use super::Common;
@@ -67,13 +67,9 @@ pub(super) struct Rows<'a> {
     pub(super) step: f32,
 }
 
-pub(super) fn layout(heads: &Heads) -> CodeLayout {
-    CodeLayout { head: heads.bytes(), tail: 0, side: 0 }
-}
-
 /// The parts of its kind.
 pub(super) fn parts(heads: &Heads, rows: &Rows<'_>, dim: usize) -> Vec<Vec<u8>> {
-    let layout = layout(heads);
+    let layout = heads.layout();
     let cells = rows.starts.len() - 1;
     let mut centroids = Vec::with_capacity(cells * dim);
     let mut bonuses = vec![0.0_f32; cells.next_multiple_of(BLOCK_ROWS)];
@@ -137,7 +133,7 @@ impl Ivf {
         let malformed = |why: &str| CodecError::Malformed(format!("the cells of an index {why}"));
         let rows = common.ordinals.len();
         let heads = Heads::read(parts.bytes(bytes, part::CODEC), common.sketcher.bytes())?;
-        let layout = layout(&heads);
+        let layout = heads.layout();
         let starts = parts.numbers::<u32>(bytes, part::STARTS)?;
         let in_order = starts.is_sorted() && starts.first() == Some(&0);
         if !in_order || starts.len() < 2 || starts.last() != Some(&(rows as u32)) {

@@ -1,5 +1,7 @@
 //! An index that is made of another one: rows that are in both are copied, what was learned and measured stays.
 
+use std::ops::Range;
+
 use crate::codec::{BLOCK_ROWS, CodecError};
 
 use super::build::{Block, ROWS, Trained};
@@ -47,25 +49,32 @@ impl Reuse<'_> {
         }
     }
 
-    /// The rows of a block that are not in the other index, by their place in the block.
-    pub(super) fn new_rows(&self, first: usize, count: usize) -> Vec<usize> {
-        (0..count).filter(|at| self.ordinals[first + at] == NONE).collect()
+    /// Those of some rows that are not in the other index, run by run.
+    pub(super) fn new_rows(&self, rows: Range<usize>) -> Vec<Range<usize>> {
+        let mut at = rows.start;
+        let runs = self.ordinals[rows].chunk_by(|a, b| (*a == NONE) == (*b == NONE));
+        let runs = runs.filter_map(|run| {
+            let here = at..at + run.len();
+            at = here.end;
+            (run[0] == NONE).then_some(here)
+        });
+        runs.collect()
     }
 
-    /// Puts the rows of a block that are in the other index among those that are not, which `new` holds.
-    pub(super) fn fill(&self, first: usize, count: usize, new: Block) -> Block {
+    /// Puts those of some rows that are in the other index among those that are not, which `new` holds.
+    pub(super) fn fill(&self, rows: Range<usize>, new: Block) -> Block {
         let common = self.index.common(self.bytes);
         let Body::Ivf(ivf) = &self.index.body else { return new };
         let (axes, code_bytes) = (common.sketcher.bytes(), ivf.heads().bytes());
         let (codes, starts) = ivf.codes(self.bytes, &self.index.parts);
         let mut block = Block {
-            sketches: Vec::with_capacity(count * axes),
-            cells: Vec::with_capacity(count),
-            heads: Vec::with_capacity(count * code_bytes),
+            sketches: Vec::with_capacity(rows.len() * axes),
+            cells: Vec::with_capacity(rows.len()),
+            heads: Vec::with_capacity(rows.len() * code_bytes),
             nearest: new.nearest,
         };
         let mut next = 0;
-        for &ordinal in &self.ordinals[first..first + count] {
+        for &ordinal in &self.ordinals[rows] {
             if ordinal == NONE {
                 block.sketches.extend_from_slice(&new.sketches[next * axes..][..axes]);
                 block.heads.extend_from_slice(&new.heads[next * code_bytes..][..code_bytes]);

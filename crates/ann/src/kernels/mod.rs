@@ -12,6 +12,20 @@
 //! bytes, for codes and sketches.
 #![allow(unsafe_code)]
 
+/// The tables of a module's kernels that this processor runs, fastest first: those given, which are for x86-64, or that for
+/// NEON; then the scalar one.
+macro_rules! by_instruction_set {
+    ($($x86_64:expr),+ $(,)?) => {{
+        #[cfg(target_arch = "x86_64")]
+        let simd = [$($x86_64),+];
+        #[cfg(target_arch = "aarch64")]
+        let simd = [std::arch::is_aarch64_feature_detected!("neon").then_some(&neon::TABLE)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let simd: [Option<&'static Table>; 0] = [];
+        simd.into_iter().flatten().chain([&scalar::TABLE])
+    }};
+}
+
 mod lanes;
 pub(crate) mod look_up;
 mod nearest;
@@ -76,16 +90,11 @@ impl Kernels {
     }
 
     fn detect() -> impl Iterator<Item = Self> {
-        #[cfg(target_arch = "x86_64")]
-        let simd = [
+        by_instruction_set!(
             is_x86_feature_detected!("avx512f").then_some(&avx512::TABLE),
-            (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(&avx2::TABLE),
-        ];
-        #[cfg(target_arch = "aarch64")]
-        let simd = [std::arch::is_aarch64_feature_detected!("neon").then_some(&neon::TABLE)];
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        let simd: [Option<&'static Table>; 0] = [];
-        simd.into_iter().flatten().chain([&scalar::TABLE]).map(|table| Self { table })
+            (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(&avx2::TABLE)
+        )
+        .map(|table| Self { table })
     }
 
     /// The instruction set: `avx512`, `avx2+fma`, `neon` or `scalar`.

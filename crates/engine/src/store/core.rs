@@ -19,7 +19,7 @@ use super::open::RecoveryReport;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
-use crate::options::{Environment, Settings, Switches};
+use crate::options::{Environment, Settings, TestSwitches};
 use crate::row_locks::RowLocks;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
@@ -38,7 +38,7 @@ pub(crate) struct Core {
     pub(crate) codec: ArcSwapOption<TrainedCodec>,
     /// Bytes at which a memtable is flushed even if the settings allow more.
     pub(crate) memtable_limit: AtomicU64,
-    pub(crate) switches: Switches,
+    pub(crate) switches: TestSwitches,
     pub(crate) caches: ArcSwap<Caches>,
     pub(crate) version: ArcSwap<Version>,
     /// Every commit up to this one is applied, and durable under `Durability::Sync`.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use codegraph_vector_ann::codec::directions;
+use codegraph_vector_ann::index::RowCoder;
 use codegraph_vector_base::Result;
 
 use super::core::Core;
@@ -41,7 +42,7 @@ impl Core {
     }
 }
 
-fn code(chunk: &Chunk, coder: &Arc<codegraph_vector_ann::index::RowCoder>) {
+fn code(chunk: &Chunk, coder: &Arc<RowCoder>) {
     let mut rows = vec![0.0; chunk.vectors.len()];
     directions(&chunk.vectors, &chunk.norms, &mut rows);
     // If another round was quicker, its codes are as good.

@@ -4,8 +4,9 @@
 //! has nothing but a code has the score that its code is estimated at, or in an exact search that of what it decodes
 //! to; ties go by id; a search of many requests finds for each what it finds alone.
 //!
-//! Rows without codes are scored by their vectors ([`exact`]). Where there are codes, the nearest by those are
-//! candidates ([`coded`]), of all segments together, and are ranked anew by their vectors.
+//! Where there is an index ([`indexed`]), or there are codes, of segments ([`coded`]) or in memory ([`fresh`]), the nearest by
+//! those are candidates, of all segments together, and are ranked anew by their vectors ([`rank`]). All other rows are
+//! scored by their vectors ([`exact`]).
 
 mod coded;
 mod exact;
@@ -214,6 +215,15 @@ struct Search<'r> {
     top: TopK<Place>,
     /// See [`SearchResults::exact`].
     exact: bool,
+}
+
+/// Those of some searches that do not ask to be exact, those without a filter first, and how many these are: they look at
+/// the same rows, together.
+fn inexact<'s, 'r>(searches: &'s mut [Search<'r>]) -> (Vec<&'s mut Search<'r>>, usize) {
+    let mut searches: Vec<_> = searches.iter_mut().filter(|search| !search.request.exact).collect();
+    searches.sort_by_key(|search| search.request.filter.is_some());
+    let together = searches.partition_point(|search| search.request.filter.is_none());
+    (searches, together)
 }
 
 /// Refuses what no search can do.

@@ -5,7 +5,8 @@ use crate::codec::estimate::round;
 use crate::codec::nibbles::put_columns;
 use crate::codec::transform::{Components, Curve, Plan, Share};
 use crate::codec::wire::{Reader, malformed, put_u32s};
-use crate::codec::{BLOCK_ROWS, CodecError, TrainControl};
+use crate::codec::{BLOCK_ROWS, CodeLayout, CodecError, TrainControl};
+use crate::kernels::look_up::{Look, LookUps, ROWS, Shape};
 use crate::linear::in_parallel;
 
 /// Rows that levels are learned from: more would tell no better.
@@ -23,6 +24,15 @@ pub(in crate::index) struct Heads {
     kept: Vec<u32>,
     components: Components,
     shares: Vec<Share>,
+}
+
+/// What the codes of some blocks come to, block by block.
+#[derive(Debug, Default)]
+pub(in crate::index) struct Sums {
+    pub(in crate::index) sums: Vec<[u16; ROWS]>,
+    /// The lanes that are not below the bar.
+    pub(in crate::index) masks: Vec<u64>,
+    bars: Vec<u16>,
 }
 
 /// What a query's sums stand for: `least + unit × sum`.
@@ -53,6 +63,32 @@ impl Heads {
     fn new(bytes: usize, kept: Vec<u32>, components: Components) -> Self {
         let shares = components.shares().collect();
         Self { bytes, kept, components, shares }
+    }
+
+    /// How codes are laid out: all of a code is looked at.
+    pub(in crate::index) fn layout(&self) -> CodeLayout {
+        CodeLayout { head: self.bytes, tail: 0, side: 0 }
+    }
+
+    /// Adds up what the codes of the blocks at `places` come to by these tables. `bar` tells the least sum of a block that
+    /// is worth a look.
+    pub(in crate::index) fn look_up(
+        &self,
+        tables: &[[u8; 16]],
+        codes: &[u8],
+        places: &[u32],
+        bar: impl Fn(u32) -> u16,
+        found: &mut Sums,
+    ) {
+        let Sums { sums, masks, bars } = found;
+        bars.clear();
+        bars.extend(places.iter().map(|&place| bar(place)));
+        sums.resize(places.len(), [0; ROWS]);
+        masks.resize(places.len(), 0);
+        let layout = self.layout();
+        let shape = Shape { block_bytes: layout.block_bytes(), columns: 0..layout.head, dense: true };
+        let look = Look { tables, shift: u16::BITS as u16, bars, sums, masks };
+        LookUps::best().scan(&shape, codes, places, &mut [look]);
     }
 
     /// Bytes of a code.

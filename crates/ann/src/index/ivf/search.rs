@@ -7,10 +7,11 @@ use crate::TopK;
 use crate::codec::BLOCK_ROWS;
 use crate::index::parts::Parts;
 use crate::index::{Common, IndexQuery};
-use crate::kernels::look_up::{Look, LookUps, ROWS, Shape, row_of};
+use crate::kernels::look_up::{ROWS, row_of};
 
+use super::heads::Sums;
 use super::heads::Unit;
-use super::{Ivf, layout, part};
+use super::{Ivf, part};
 
 /// Rows that are scored by their sketches, for each candidate that is wanted; at least; and of so many that are looked at,
 /// one: the more there are, the more lie between the best by their codes and the best.
@@ -31,9 +32,7 @@ struct Scratch {
     floats: Vec<[f32; 16]>,
     tables: Vec<[u8; 16]>,
     /// What scans found, by block.
-    bars: Vec<u16>,
-    sums: Vec<[u16; ROWS]>,
-    masks: Vec<u64>,
+    found: Sums,
     /// Cells, the best at the front as far as they are in order: the rank, then the number.
     cells: Vec<u64>,
     /// Blocks, a bit each: those of the cells that were chosen, and those that were scanned.
@@ -118,7 +117,9 @@ impl Walk<'_> {
         scratch.blocks.extend(0..blocks as u32);
         self.look_up(codes, 0..blocks, |_| u16::MAX, scratch);
         scratch.cells.clear();
-        for (block, (sums, bonuses)) in scratch.sums.iter().zip(bonuses.as_chunks::<ROWS>().0).enumerate() {
+        for (block, (sums, bonuses)) in
+            scratch.found.sums.iter().zip(bonuses.as_chunks::<ROWS>().0).enumerate()
+        {
             for (lane, (sum, bonus)) in sums.iter().zip(bonuses).enumerate() {
                 let cell = block * ROWS + row_of(lane);
                 if cell < self.ivf.cells {
@@ -219,7 +220,7 @@ impl Walk<'_> {
             let end = scratch.blocks.len().min(at + chunk);
             self.look_up(self.heads, at..end, |block| self.least_sum(block, bar), scratch);
             for (block, (sums, mask)) in
-                scratch.blocks[at..end].iter().zip(scratch.sums.iter().zip(&scratch.masks))
+                scratch.blocks[at..end].iter().zip(scratch.found.sums.iter().zip(&scratch.found.masks))
             {
                 self.collect(*block as usize, sums, *mask, found);
             }
@@ -235,16 +236,8 @@ impl Walk<'_> {
     /// Adds up what the codes of some of the blocks in `scratch.blocks` come to. `bar` tells the least sum of a block that
     /// is worth a look.
     fn look_up(&self, codes: &[u8], blocks: Range<usize>, bar: impl Fn(u32) -> u16, scratch: &mut Scratch) {
-        let Scratch { bars, sums, masks, tables, blocks: places, .. } = scratch;
-        let count = blocks.len();
-        bars.clear();
-        bars.extend(places[blocks.clone()].iter().map(|&block| bar(block)));
-        sums.resize(count, [0; ROWS]);
-        masks.resize(count, 0);
-        let layout = layout(&self.ivf.heads);
-        let shape = Shape { block_bytes: layout.block_bytes(), columns: 0..layout.head, dense: true };
-        let look = Look { tables, shift: u16::BITS as u16, bars, sums, masks };
-        LookUps::best().scan(&shape, codes, &places[blocks], &mut [look]);
+        let Scratch { found, tables, blocks: places, .. } = scratch;
+        self.ivf.heads.look_up(tables, codes, &places[blocks], bar, found);
     }
 
     /// Adds the rows of a block that are not below the bar.

@@ -47,17 +47,12 @@ impl SketchDots {
     }
 
     fn detect() -> impl Iterator<Item = Self> {
-        #[cfg(target_arch = "x86_64")]
-        let simd = [
+        by_instruction_set!(
             (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni"))
                 .then_some(&avx512::TABLE),
-            is_x86_feature_detected!("avx2").then_some(&avx2::TABLE),
-        ];
-        #[cfg(target_arch = "aarch64")]
-        let simd = [std::arch::is_aarch64_feature_detected!("neon").then_some(&neon::TABLE)];
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        let simd: [Option<&'static Table>; 0] = [];
-        simd.into_iter().flatten().chain([&scalar::TABLE]).map(|table| Self { table })
+            is_x86_feature_detected!("avx2").then_some(&avx2::TABLE)
+        )
+        .map(|table| Self { table })
     }
 
     /// The sum of the products of bytes, for each of the sketches at `places`.

@@ -8,7 +8,7 @@ use codegraph_vector_base::{ErrorKind, Result, RowOrdinal, SeqNo};
 
 use super::exact::SegmentPass;
 use super::rank::{Ranking, SegmentRow};
-use super::{Place, Search, SearchRequest};
+use super::{Place, Search, SearchRequest, inexact};
 use crate::compression::{CodebookId, Keep};
 use crate::rows::Candidates;
 use crate::segment::{CodeGroup, Segment};
@@ -52,9 +52,7 @@ impl<'s, 'r, 'c> CodedSearches<'s, 'r, 'c> {
         searches: &'s mut [Search<'r>],
         groups: &'c [&'c [CodeGroup<'c>]],
     ) -> Self {
-        let mut searches: Vec<_> = searches.iter_mut().filter(|search| !search.request.exact).collect();
-        searches.sort_by_key(|search| search.request.filter.is_some());
-        let together = searches.partition_point(|search| search.request.filter.is_none());
+        let (searches, together) = inexact(searches);
         // Where there are no vectors to rank by, more candidates than results would be for nothing.
         let has_vectors =
             version.segments.iter().any(|segment| segment.is_coded() && segment.keep() > Keep::None);

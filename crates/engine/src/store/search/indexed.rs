@@ -6,12 +6,12 @@
 use std::ops::Range;
 
 use codegraph_vector_ann::TopK;
-use codegraph_vector_ann::index::{IndexKind, IndexQuery, Rung};
+use codegraph_vector_ann::index::{Calibration, IndexKind, IndexQuery};
 use codegraph_vector_base::{Error, Result, SeqNo};
 
 use super::exact::SegmentPass;
 use super::rank::{Ranking, SegmentRow};
-use super::{Search, SearchRequest};
+use super::{Search, SearchRequest, inexact};
 use crate::compression::Keep;
 use crate::segment::SegmentIndex;
 use crate::store::core::Core;
@@ -43,17 +43,17 @@ struct Effort {
 
 impl SearchRequest {
     /// The effort for an index that was measured so, whose rows match in such a share.
-    fn effort_for(&self, rungs: &[Rung], share: f64) -> Effort {
+    fn effort_for(&self, measured: &Calibration, share: f64) -> Effort {
         let recall = with_margin(self.effort.unwrap_or(DEFAULT_RECALL));
-        let asked = |rung: &&Rung| match self.ef {
-            Some(ef) => rung.ef >= ef,
-            None => rung.recall >= recall,
+        let rung = match self.ef {
+            Some(ef) => measured.for_effort(ef),
+            None => measured.for_recall(recall),
         };
-        let (ef, candidates) = match (rungs.iter().find(asked), rungs.last()) {
-            (Some(rung), _) => (rung.ef, rung.candidates),
+        let (ef, candidates) = match rung {
             // Nothing that was measured found so much.
-            (None, Some(last)) => (2 * last.ef, last.candidates),
-            (None, None) => (self.limit, self.limit),
+            Some(rung) if rung.recall < recall => (2 * rung.ef, rung.candidates),
+            Some(rung) => (rung.ef, rung.candidates),
+            None => (self.limit, self.limit),
         };
         let times = (self.limit as f64 / MEASURED_RESULTS as f64).max(1.0);
         // Rows further down the list are found further out, but not that much.
@@ -85,14 +85,11 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
         indexes: &'v [Option<SegmentIndex<'v>>],
         searches: &'s mut [Search<'r>],
     ) -> Self {
-        let mut searches: Vec<_> = searches.iter_mut().filter(|search| !search.request.exact).collect();
-        searches.sort_by_key(|search| search.request.filter.is_some());
-        let together = searches.partition_point(|search| search.request.filter.is_none());
+        let (searches, together) = inexact(searches);
         // As many as the index that wants the most.
         let most = |request: &SearchRequest| {
-            let of_index = |found: &SegmentIndex<'_>| {
-                request.effort_for(found.index.calibration().rungs(), 1.0).candidates
-            };
+            let of_index =
+                |found: &SegmentIndex<'_>| request.effort_for(found.index.calibration(), 1.0).candidates;
             indexes.iter().flatten().map(of_index).max().unwrap_or(0)
         };
         let candidates = searches.iter().map(|search| TopK::new(most(search.request))).collect();
@@ -146,9 +143,9 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
         queries: &[IndexQuery],
     ) -> Result<()> {
         let (searches, tops) = (&mut self.searches[numbers.clone()], &mut self.candidates[numbers]);
-        let rungs = found.index.calibration().rungs();
+        let measured = found.index.calibration();
         let efforts: Vec<usize> =
-            searches.iter().map(|search| search.request.effort_for(rungs, 1.0).ef).collect();
+            searches.iter().map(|search| search.request.effort_for(measured, 1.0).ef).collect();
         searches.iter_mut().for_each(|search| search.exact = false);
         let sees = pass.sight();
         let mut failed = None;
@@ -180,9 +177,8 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
             return pass.scan_matching(search, filter, &matching);
         }
         search.exact = false;
-        let rows = f64::from(pass.segment.rows());
-        let effort =
-            search.request.effort_for(found.index.calibration().rungs(), matching.bitmap.len() as f64 / rows);
+        let share = matching.bitmap.len() as f64 / f64::from(pass.segment.rows());
+        let effort = search.request.effort_for(found.index.calibration(), share);
         let sees = |ordinal| pass.sees(ordinal, filter, &matching);
         let mut failed: Option<Error> = None;
         if list_is_cheaper(found, matching.bitmap.len(), effort.ef) {
