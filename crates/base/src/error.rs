@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::conflict::Conflict;
+
 /// The result of everything that can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -75,13 +77,16 @@ struct Inner {
     path: Option<PathBuf>,
     offset: Option<u64>,
     source: Option<Arc<io::Error>>,
+    conflict: Option<Conflict>,
 }
 
 impl Error {
     /// An error of `kind` with a sentence for a human.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { inner: Arc::new(Inner { kind, message, path: None, offset: None, source: None }) }
+        Self {
+            inner: Arc::new(Inner { kind, message, path: None, offset: None, source: None, conflict: None }),
+        }
     }
 
     /// The input is wrong.
@@ -109,6 +114,7 @@ impl Error {
             path: Some(path.as_ref().to_owned()),
             offset: None,
             source: Some(Arc::new(source)),
+            conflict: None,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -123,6 +129,12 @@ impl Error {
     #[must_use]
     pub fn at_offset(self, offset: u64) -> Self {
         self.change(|inner| inner.offset = Some(offset))
+    }
+
+    /// The same error, with what got in the way.
+    #[must_use]
+    pub(crate) fn because_of(self, conflict: Conflict) -> Self {
+        self.change(|inner| inner.conflict = Some(conflict))
     }
 
     /// The same cause seen by someone who can do something else about it.
@@ -155,6 +167,11 @@ impl Error {
     /// The file concerned.
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
+    }
+
+    /// What got in the way of a write or transaction, where that was another.
+    pub fn conflict(&self) -> Option<&Conflict> {
+        self.inner.conflict.as_ref()
     }
 
     /// The byte of that file concerned.

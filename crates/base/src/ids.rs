@@ -52,6 +52,11 @@ number! {
     Epoch(u32)
 }
 
+number! {
+    /// A transaction's number: the greater, the younger. Never used twice in one store.
+    TxnId(u64)
+}
+
 impl SeqNo {
     /// Later than every commit.
     pub const MAX: SeqNo = SeqNo(u64::MAX);

@@ -10,6 +10,7 @@
 
 mod checksum;
 mod clock;
+mod conflict;
 mod error;
 pub mod frame;
 mod ids;
@@ -21,7 +22,8 @@ pub mod wire;
 
 pub use checksum::{Crc32c, RowChecksum, RowChecksumSum, crc32c, hash64};
 pub use clock::{Clock, SystemClock};
+pub use conflict::{Conflict, ConflictCause};
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{Epoch, Generation, Lsn, NodeId, RowOrdinal, SegmentId, SeqNo, StoreId};
+pub use ids::{Epoch, Generation, Lsn, NodeId, RowOrdinal, SegmentId, SeqNo, StoreId, TxnId};
 pub use mmap::{AlignedBytes, Mapping};
 pub use random::{Random, SystemRandom};

@@ -18,6 +18,7 @@ compile_error!("the files of a store are little-endian and used in place");
 
 mod cache;
 mod compression;
+mod consistency;
 mod deaths;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -42,7 +43,8 @@ pub mod words;
 
 pub use codegraph_vector_ann::{Metric, UnknownMetric};
 pub use codegraph_vector_base::{
-    Clock, Error, ErrorKind, Lsn, NodeId, Random, Result, RowChecksum, RowChecksumSum, SeqNo, StoreId, vfs,
+    Clock, Conflict, ConflictCause, Error, ErrorKind, Lsn, NodeId, Random, Result, RowChecksum,
+    RowChecksumSum, SeqNo, StoreId, TxnId, vfs,
 };
 pub use codegraph_vector_storage::BadBlock;
 pub use codegraph_vector_storage::wal::{Cut, LogStatistics};
@@ -52,6 +54,7 @@ pub use compression::{
     Candidate, CompressProgress, CompressReport, CompressRequest, Compression, CompressionStatistics, Keep,
     Target,
 };
+pub use consistency::{IsolationLevel, VectorOperation};
 pub use filter::Filter;
 pub use indexing::IndexPolicy;
 pub use job::Job;
@@ -60,7 +63,10 @@ pub use node::{
 };
 #[cfg(feature = "test-switches")]
 pub use options::TestSwitches;
-pub use options::{CacheConfig, Durability, EmbedderId, Environment, EvictionPolicy, OpenOptions, Settings};
+pub use options::{
+    CacheConfig, DeadlockPolicy, Durability, EmbedderId, Environment, EvictionPolicy, OpenOptions, Settings,
+    TransactionConfig,
+};
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
     CacheStatistics, CommitReceipt, HybridRequest, IndexStatistics, MAX_LIMIT, Match, PendingWrite,

@@ -48,6 +48,46 @@ impl Default for CacheConfig {
     }
 }
 
+/// What is done about transactions that wait for each other in a circle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlockPolicy {
+    /// A circle is looked for when a wait begins; its youngest transaction is rolled back.
+    Detect,
+    /// No circle comes about: an older transaction takes the locks of a younger one over, which is rolled back, and a
+    /// younger one waits (Rosenkrantz, Stearns, Lewis 1978).
+    WoundWait,
+}
+
+/// How long transactions may take, and how many there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionConfig {
+    /// Milliseconds after which a transaction that nobody uses is rolled back.
+    pub idle_timeout_ms: u64,
+    /// Milliseconds after which a transaction is rolled back, used or not. A prepared one never is.
+    pub total_timeout_ms: u64,
+    /// Milliseconds that one waits for a lock.
+    pub lock_timeout_ms: u64,
+    /// Transactions that may be open, prepared ones not counted; beyond, `begin` waits as for a lock.
+    pub max_active: usize,
+    /// What is done about deadlocks.
+    pub deadlocks: DeadlockPolicy,
+    /// Milliseconds after which a checkpoint is made in the background if there were commits since the last; 0 is never.
+    pub checkpoint_interval_ms: u64,
+}
+
+impl Default for TransactionConfig {
+    fn default() -> Self {
+        Self {
+            idle_timeout_ms: 60_000,
+            total_timeout_ms: 600_000,
+            lock_timeout_ms: 10_000,
+            max_active: 1_024,
+            deadlocks: DeadlockPolicy::Detect,
+            checkpoint_interval_ms: 0,
+        }
+    }
+}
+
 /// Settings that may change at run time, by `configure`; they are kept in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -80,6 +120,8 @@ pub struct Settings {
     pub index: IndexPolicy,
     /// Threads that an index is built with.
     pub index_threads: usize,
+    /// Transactions.
+    pub transactions: TransactionConfig,
 }
 
 impl Default for Settings {
@@ -99,6 +141,7 @@ impl Default for Settings {
             compression_threads: 1,
             index: IndexPolicy::Auto,
             index_threads: 2,
+            transactions: TransactionConfig::default(),
         }
     }
 }
@@ -125,6 +168,9 @@ impl Settings {
         at_least("cache.max_open_files", self.cache.max_open_files, 1)?;
         at_least("compression_threads", self.compression_threads as u64, 1)?;
         at_least("index_threads", self.index_threads as u64, 1)?;
+        at_least("transactions.idle_timeout_ms", self.transactions.idle_timeout_ms, 1)?;
+        at_least("transactions.total_timeout_ms", self.transactions.total_timeout_ms, 1)?;
+        at_least("transactions.max_active", self.transactions.max_active as u64, 1)?;
         self.index.check()
     }
 
@@ -155,6 +201,10 @@ impl Settings {
             EvictionPolicy::TinyLfu => "tiny_lfu",
             EvictionPolicy::Lru => "lru",
         };
+        let deadlocks = match self.transactions.deadlocks {
+            DeadlockPolicy::Detect => "detect",
+            DeadlockPolicy::WoundWait => "wound_wait",
+        };
         [
             ("durability", durability),
             ("memtable_bytes", self.memtable_bytes.to_string()),
@@ -169,6 +219,12 @@ impl Settings {
             ("cache.max_open_files", self.cache.max_open_files.to_string()),
             ("compression", self.compression.as_ref().map_or("none".to_owned(), Compression::to_string)),
             ("compression_lossy", self.compression_lossy.to_string()),
+            ("transactions.idle_timeout_ms", self.transactions.idle_timeout_ms.to_string()),
+            ("transactions.total_timeout_ms", self.transactions.total_timeout_ms.to_string()),
+            ("transactions.lock_timeout_ms", self.transactions.lock_timeout_ms.to_string()),
+            ("transactions.max_active", self.transactions.max_active.to_string()),
+            ("transactions.deadlocks", deadlocks.to_owned()),
+            ("transactions.checkpoint_interval_ms", self.transactions.checkpoint_interval_ms.to_string()),
             ("index", self.index.to_string()),
             ("index_threads", self.index_threads.to_string()),
             ("compression_threads", self.compression_threads.to_string()),
@@ -201,6 +257,20 @@ impl Settings {
                 "compression" => self.compression = Some(value.parse().map_err(|_| bad())?),
                 "compression_lossy" => self.compression_lossy = value.parse().map_err(|_| bad())?,
                 "compression_threads" => self.compression_threads = number()? as usize,
+                "transactions.idle_timeout_ms" => self.transactions.idle_timeout_ms = number()?,
+                "transactions.total_timeout_ms" => self.transactions.total_timeout_ms = number()?,
+                "transactions.lock_timeout_ms" => self.transactions.lock_timeout_ms = number()?,
+                "transactions.max_active" => self.transactions.max_active = number()? as usize,
+                "transactions.deadlocks" if value == "detect" => {
+                    self.transactions.deadlocks = DeadlockPolicy::Detect;
+                }
+                "transactions.deadlocks" if value == "wound_wait" => {
+                    self.transactions.deadlocks = DeadlockPolicy::WoundWait;
+                }
+                "transactions.deadlocks" => return Err(bad()),
+                "transactions.checkpoint_interval_ms" => {
+                    self.transactions.checkpoint_interval_ms = number()?;
+                }
                 "index" => self.index = value.parse().map_err(|_| bad())?,
                 "index_threads" => self.index_threads = number()? as usize,
                 _ => {}
@@ -310,6 +380,14 @@ mod tests {
             compression_threads: 3,
             index: IndexPolicy::Hnsw { m: 8, ef_construction: 77 },
             index_threads: 5,
+            transactions: TransactionConfig {
+                idle_timeout_ms: 1,
+                total_timeout_ms: 2,
+                lock_timeout_ms: 3,
+                max_active: 4,
+                deadlocks: DeadlockPolicy::WoundWait,
+                checkpoint_interval_ms: 5,
+            },
             ..Settings::default()
         };
         assert_eq!(Settings::default().with_pairs(&settings.to_pairs()).unwrap(), settings);

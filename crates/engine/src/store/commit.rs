@@ -79,7 +79,7 @@ impl Core {
             let commit_time_us = now_us.max(assigned.commit_time_us);
             let head = parts.head(seqno, commit_time_us);
             let encoded = wire::encode(&head)?;
-            let decoded = effects.puts.iter().map(|(_, metadata)| metadata.clone()).collect();
+            let decoded = effects.puts.iter().map(|put| put.metadata.clone()).collect();
             let mut placed = Vec::new();
             for (kind, pieces) in parts.payloads() {
                 placed.push((kind, group.append_placed(kind, &pieces)));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use codegraph_vector_base::{NodeId, SeqNo};
+use codegraph_vector_base::{NodeId, SeqNo, TxnId};
 
 use crate::node::NodeMetadata;
 
@@ -13,12 +13,24 @@ const MAX_COMMITS: usize = 4096;
 const MAX_BYTES: u64 = 8 << 20;
 
 /// What a commit wrote.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Effects {
-    pub(crate) puts: Vec<(NodeId, Arc<NodeMetadata>)>,
+    /// The transaction that it was, if it was one.
+    pub(crate) transaction: Option<TxnId>,
+    pub(crate) puts: Vec<PutEffect>,
     pub(crate) deletes: Vec<NodeId>,
     /// Memory that all this takes, about.
     pub(crate) bytes: u64,
+}
+
+/// A node that a commit put.
+#[derive(Debug)]
+pub(crate) struct PutEffect {
+    pub(crate) id: NodeId,
+    pub(crate) metadata: Arc<NodeMetadata>,
+    pub(crate) norm: f32,
+    /// Kept only while there are transactions that validate nearest-neighbour searches.
+    pub(crate) vector: Option<Box<[f32]>>,
 }
 
 /// Numbered commits, oldest first, synced or not.
@@ -73,7 +85,7 @@ mod tests {
     use super::*;
 
     fn effects(id: NodeId, bytes: u64) -> Arc<Effects> {
-        Arc::new(Effects { puts: Vec::new(), deletes: vec![id], bytes })
+        Arc::new(Effects { deletes: vec![id], bytes, ..Effects::default() })
     }
 
     #[test]

@@ -8,7 +8,7 @@ use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo
 
 use super::commit::{CommitReceipt, Enqueued};
 use super::core::{Core, Writer};
-use super::ring::{Effects, Ring};
+use super::ring::{Effects, PutEffect, Ring};
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
 use crate::memtable::metadata_bytes;
@@ -253,10 +253,16 @@ impl Core {
     ) -> Result<Enqueued> {
         let (version, seqno) = self.read_point();
         let parts = self.resolve_rows(&version, seqno, &rows, deletes)?;
-        let puts = rows.iter().map(|row| (row.id, row.metadata.clone())).collect();
+        let put = |row: &Prepared<'_>| PutEffect {
+            id: row.id,
+            metadata: row.metadata.clone(),
+            norm: row.norm,
+            vector: None,
+        };
+        let puts = rows.iter().map(put).collect();
         let of_rows = rows.iter().map(|row| metadata_bytes(row.encoded.len()));
         let bytes = of_rows.sum::<u64>() + size_of_val(deletes) as u64;
-        let effects = Effects { puts, deletes: deletes.to_vec(), bytes };
+        let effects = Effects { puts, deletes: deletes.to_vec(), bytes, ..Effects::default() };
         self.enqueue(&parts, Arc::new(effects), guard, validate)
     }
 
@@ -359,10 +365,10 @@ fn validate_predicate(
     filter: Option<&Filter>,
 ) -> Result<()> {
     let conflicts = |effects: &Effects| {
-        let put = |(id, metadata): &(NodeId, Arc<NodeMetadata>)| {
-            doomed.contains(id)
-                || path.is_some_and(|path| metadata.path.as_deref() == Some(path))
-                || filter.is_some_and(|filter| filter.matches(*id, metadata))
+        let put = |put: &PutEffect| {
+            doomed.contains(&put.id)
+                || path.is_some_and(|path| put.metadata.path.as_deref() == Some(path))
+                || filter.is_some_and(|filter| filter.matches(put.id, &put.metadata))
         };
         effects.puts.iter().any(put) || effects.deletes.iter().any(|id| doomed.contains(id))
     };

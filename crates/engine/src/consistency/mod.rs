@@ -1,0 +1,16 @@
+//! Transactions: several reads and writes of a store as one, at a chosen isolation level.
+//!
+//! What always holds:
+//! - nothing uncommitted reaches the log, a memtable or an index: a transaction's writes wait in its write set until it
+//!   commits, as one commit of the engine's one log;
+//! - who writes a node holds its X lock from that call on until the commit is visible, or the transaction is gone;
+//! - what a level promises follows from one table, [`level`]; a level differs from another in nothing else.
+//!
+//! Read in this order: [`level`] (what is promised), [`write_set`] and [`overlay`] (a transaction sees its own writes),
+//! [`reads`] and [`validate`] (what must not have changed), [`transaction`] (the guard), [`manager`] (the same by id).
+
+mod level;
+mod operation;
+
+pub use level::IsolationLevel;
+pub use operation::VectorOperation;
