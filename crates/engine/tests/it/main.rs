@@ -10,6 +10,7 @@ mod corruption;
 mod corruption_examine;
 mod crash_sim;
 mod found_by_review;
+mod hermitage;
 mod index_life;
 mod metadata_pass;
 mod oracle;
