@@ -11,6 +11,15 @@
 
 mod level;
 mod operation;
+mod overlay;
+mod pending;
+mod reads;
+mod state;
+mod validate;
+mod write_set;
 
 pub use level::IsolationLevel;
 pub use operation::VectorOperation;
+pub(crate) use pending::PendingTable;
+pub(crate) use reads::{Predicate, ReadSet};
+pub(crate) use state::State;

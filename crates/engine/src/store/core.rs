@@ -16,9 +16,11 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
+use crate::consistency::PendingTable;
 use crate::options::{Environment, Settings, TestSwitches};
 use crate::row_locks::RowLocks;
 use crate::segment::Segment;
@@ -75,6 +77,10 @@ pub(crate) struct Writer {
     /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
     /// races holds it alone.
     pub(crate) gate: RwLock<()>,
+    /// What open transactions have written.
+    pub(crate) pending: PendingTable,
+    /// Whether commits have to tell their vectors.
+    pub(crate) validating: Validating,
     /// One change of the settings at a time.
     pub(crate) configuring: Mutex<()>,
     /// One flush at a time.

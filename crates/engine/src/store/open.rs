@@ -20,9 +20,11 @@ use super::apply::{Assembler, Totals, apply};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use super::maintenance::Background;
+use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
+use crate::consistency::PendingTable;
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
 use crate::row_locks::RowLocks;
@@ -383,6 +385,8 @@ pub(super) fn assemble(
             boot_id: environment.vfs.boot_id().unwrap_or(0),
             row_locks: Arc::new(RowLocks::default()),
             gate: RwLock::new(()),
+            pending: PendingTable::default(),
+            validating: Validating::default(),
             configuring: Mutex::new(()),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
