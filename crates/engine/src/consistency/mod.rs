@@ -11,6 +11,10 @@
 
 mod level;
 mod operation;
+mod prepared;
+mod reads;
 
 pub use level::IsolationLevel;
 pub use operation::VectorOperation;
+pub(crate) use prepared::{PreparedTransaction, PreparedTransactions};
+pub(crate) use reads::ReadSet;

@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use codegraph_vector_ann::{Metric, check_finite, norm};
 use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo, limits};
+#[cfg(any(test, feature = "test-switches"))]
+use codegraph_vector_base::{Lsn, TxnId};
 
-use super::commit::{CommitReceipt, Enqueued};
+use super::commit::{Assigned, CommitReceipt, Enqueued};
 use super::core::{Core, Writer};
+#[cfg(any(test, feature = "test-switches"))]
+use super::prepared::Preparation;
 use super::ring::{Effects, PutEffect, Ring};
+#[cfg(any(test, feature = "test-switches"))]
+use crate::consistency::{IsolationLevel, ReadSet};
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
 use crate::memtable::metadata_bytes;
@@ -211,10 +217,12 @@ impl Core {
         let doomed: Vec<NodeId> = doomed.into_iter().filter(|id| !staying.contains(id)).collect();
         let touched: Vec<NodeId> = doomed.iter().copied().chain(staying).collect();
         let guard = self.take(writer, touched, locking)?;
-        let validate = |ring: &Ring| validate_predicate(ring, seqno, &guard_ids(&doomed), path, filter);
+        let validate = |assigned: &Assigned| {
+            validate_predicate(&assigned.ring, seqno, &guard_ids(&doomed), path, filter)
+        };
         if prepared.is_empty() && doomed.is_empty() {
             // Still a claim that nothing matches, which a queued commit may contradict.
-            writer.log.with_state(|assigned| validate(&assigned.ring))?;
+            writer.log.with_state(|assigned| validate(assigned))?;
             return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
         }
         let enqueued = self.enqueue_rows(prepared, &doomed, guard, validate)?;
@@ -249,21 +257,33 @@ impl Core {
         rows: Vec<Prepared<'_>>,
         deletes: &[NodeId],
         guard: RowGuard,
-        validate: impl FnOnce(&Ring) -> Result<()>,
+        validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Enqueued> {
         let (version, seqno) = self.read_point();
         let parts = self.resolve_rows(&version, seqno, &rows, deletes)?;
-        let put = |row: &Prepared<'_>| PutEffect {
-            id: row.id,
-            metadata: row.metadata.clone(),
-            norm: row.norm,
-            vector: None,
-        };
-        let puts = rows.iter().map(put).collect();
-        let of_rows = rows.iter().map(|row| metadata_bytes(row.encoded.len()));
-        let bytes = of_rows.sum::<u64>() + size_of_val(deletes) as u64;
-        let effects = Effects { puts, deletes: deletes.to_vec(), bytes, ..Effects::default() };
-        self.enqueue(&parts, Arc::new(effects), guard, validate)
+        self.enqueue(&parts, Arc::new(effects_of(&rows, deletes)), guard, validate)
+    }
+
+    /// Prepares a transaction that puts and deletes these nodes, and has read those.
+    #[cfg(any(test, feature = "test-switches"))]
+    pub(crate) fn prepare_batch(
+        self: &Arc<Self>,
+        txn: TxnId,
+        nodes: &[CodeNode],
+        deletes: &[NodeId],
+        reads: ReadSet,
+    ) -> Result<Lsn> {
+        self.make_room()?;
+        let writer = self.writer()?;
+        let _shared = writer.gate.read();
+        let rows = self.prepare_all(nodes, None)?;
+        let touched = rows.iter().map(|row| row.id).chain(deletes.iter().copied()).collect();
+        let guard = self.take(writer, touched, Locking::Try)?;
+        let (version, snapshot) = self.read_point();
+        let parts = self.resolve_rows(&version, snapshot, &rows, deletes)?;
+        let effects = Effects { transaction: Some(txn), ..effects_of(&rows, deletes) };
+        let (parts, effects, level) = (&parts, Arc::new(effects), IsolationLevel::RepeatableRead);
+        self.prepare(Preparation { txn, level, snapshot, parts, effects, reads, guard }, |_| Ok(()))
     }
 
     fn resolve_rows<'a>(
@@ -337,6 +357,19 @@ pub(crate) fn check_vector(vector: &[f32], dimension: usize, metric: Metric) -> 
         return Err(Error::invalid("it is zero, which has no direction for the cosine metric"));
     }
     Ok(norm)
+}
+
+fn effects_of(rows: &[Prepared<'_>], deletes: &[NodeId]) -> Effects {
+    let put = |row: &Prepared<'_>| PutEffect {
+        id: row.id,
+        metadata: row.metadata.clone(),
+        norm: row.norm,
+        vector: None,
+    };
+    let puts = rows.iter().map(put).collect();
+    let of_rows = rows.iter().map(|row| metadata_bytes(row.encoded.len()));
+    let bytes = of_rows.sum::<u64>() + size_of_val(deletes) as u64;
+    Effects { puts, deletes: deletes.to_vec(), bytes, ..Effects::default() }
 }
 
 fn with_path(mut metadata: NodeMetadata, path: Option<&str>) -> Result<NodeMetadata> {
