@@ -1,12 +1,13 @@
 //! The open store: what its parts share.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::vfs::VfsLock;
-use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
+use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId, TxnId};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::Manifest;
 use codegraph_vector_storage::wal::Log;
@@ -21,8 +22,9 @@ use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
 use crate::consistency::PendingTable;
+use crate::consistency::PreparedTransactions;
 use crate::options::{Environment, Settings, TestSwitches};
-use crate::row_locks::RowLocks;
+use crate::row_locks::{RowGuard, RowLocks};
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -62,6 +64,7 @@ pub(crate) struct Core {
 pub(crate) struct Head {
     pub(crate) cut: Cut,
     pub(crate) totals: Totals,
+    pub(crate) prepared: PreparedTransactions,
 }
 
 /// What only the writing process has.
@@ -74,6 +77,10 @@ pub(crate) struct Writer {
     /// What the note in the lock file says, under `lock`.
     pub(crate) noted: AtomicU64,
     pub(crate) row_locks: Arc<RowLocks>,
+    /// What prepared transactions hold until they are decided.
+    pub(crate) prepared_locks: Mutex<BTreeMap<TxnId, RowGuard>>,
+    /// The next transaction's id.
+    pub(crate) next_txn: AtomicU64,
     /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
     /// races holds it alone.
     pub(crate) gate: RwLock<()>,
