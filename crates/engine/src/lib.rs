@@ -33,6 +33,7 @@ mod options;
 mod persistent;
 mod pool;
 mod record;
+mod record_prepared;
 mod row_locks;
 mod rows;
 mod segment;
@@ -69,7 +70,7 @@ pub use options::{
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CommitReceipt, HybridRequest, IndexStatistics, MAX_LIMIT, Match, PendingWrite,
+    CacheStatistics, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT, Match, PendingWrite,
     RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest,
     VectorMetadata, VerifyReport, Write, WriteOutcome,
 };

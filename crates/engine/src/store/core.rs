@@ -1,12 +1,13 @@
 //! The open store: what its parts share.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::vfs::VfsLock;
-use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
+use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId, TxnId};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::Manifest;
 use codegraph_vector_storage::wal::Log;
@@ -16,11 +17,14 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
+use crate::consistency::PendingTable;
+use crate::consistency::PreparedTransactions;
 use crate::options::{Environment, Settings, TestSwitches};
-use crate::row_locks::RowLocks;
+use crate::row_locks::{RowGuard, RowLocks};
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -60,6 +64,7 @@ pub(crate) struct Core {
 pub(crate) struct Head {
     pub(crate) cut: Cut,
     pub(crate) totals: Totals,
+    pub(crate) prepared: PreparedTransactions,
 }
 
 /// What only the writing process has.
@@ -72,9 +77,17 @@ pub(crate) struct Writer {
     /// What the note in the lock file says, under `lock`.
     pub(crate) noted: AtomicU64,
     pub(crate) row_locks: Arc<RowLocks>,
+    /// What prepared transactions hold until they are decided.
+    pub(crate) prepared_locks: Mutex<BTreeMap<TxnId, RowGuard>>,
+    /// The next transaction's id.
+    pub(crate) next_txn: AtomicU64,
     /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
     /// races holds it alone.
     pub(crate) gate: RwLock<()>,
+    /// What open transactions have written.
+    pub(crate) pending: PendingTable,
+    /// Whether commits have to tell their vectors.
+    pub(crate) validating: Validating,
     /// One change of the settings at a time.
     pub(crate) configuring: Mutex<()>,
     /// One flush at a time.
