@@ -11,6 +11,7 @@ mod corruption_examine;
 mod crash_sim;
 mod found_by_review;
 mod hermitage;
+mod histories;
 mod index_life;
 mod metadata_pass;
 mod oracle;

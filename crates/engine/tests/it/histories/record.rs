@@ -131,18 +131,19 @@ pub(super) type Bracket = (u64, u64);
 pub(super) enum Seen {
     Get { item: Item, version: Option<Version>, at: Bracket },
     /// With the state that it says it searched.
-    Search { ask: Ask, found: Vec<(Item, Version)>, seqno: u64 },
+    Search { ask: Ask, found: Vec<(Item, Version)>, seqno: u64, at: Bracket },
     Count { group: usize, count: u64, at: Bracket },
     Ids { group: usize, ids: Vec<Item>, at: Bracket },
     Put { item: Item, version: Version, group: usize },
     /// With the group that it kept.
     Update { item: Item, version: Version, group: usize },
+    /// There was one to delete.
     Delete { item: Item, version: Version },
-    /// Everything in a group was deleted but for what was put there; so many rows are gone.
-    Replace { group: usize, puts: Vec<(Item, Version)>, dead: u64, deleted: Option<u64> },
+    /// Everything in a group was deleted but for what was put there; so many rows are gone, if it was said.
+    Replace { group: usize, put: Option<(Item, Version)>, dead: u64, deleted: Option<u64> },
     Savepoint,
-    /// Back to the last savepoint but so many.
-    RollBack(usize),
+    /// Back to the last savepoint.
+    RollBack,
 }
 
 /// How a transaction ended.

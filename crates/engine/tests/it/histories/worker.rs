@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use codegraph_vector::{
     ErrorKind, Filter, IsolationLevel, PersistentVectorStore, PreparedTransaction, Result, SearchRequest,
-    Transaction, TxnId,
+    Transaction, TxnId, WriteOutcome,
 };
 use codegraph_vector_testkit::Rng;
 use codegraph_vector_testkit::history::{Item, Level, Version};
@@ -152,20 +152,23 @@ impl Shared {
                 let dead = self.versions.dead_each();
                 let outcome = self.store.delete_by_filter(&by_group(group));
                 let deleted = outcome.as_ref().ok().map(|outcome| outcome.deleted);
-                (Seen::Replace { group, puts: Vec::new(), dead, deleted }, outcome)
+                (Seen::Replace { group, put: None, dead, deleted }, outcome)
             }
             _ => {
                 let (version, dead) = (self.versions.live(), self.versions.dead_each());
                 let outcome = self.store.replace_path(&path(group), &[node(item, version, group)]);
                 let deleted = outcome.as_ref().ok().map(|outcome| outcome.deleted);
-                (Seen::Replace { group, puts: vec![(item, version)], dead, deleted }, outcome)
+                (Seen::Replace { group, put: Some((item, version)), dead, deleted }, outcome)
             }
         };
         if !is_conflict(&outcome) {
-            let receipt = outcome.ok()?.receipt;
+            let WriteOutcome { receipt, deleted } = outcome.ok()?;
             assert!(receipt.durable);
             self.acknowledge(receipt.seqno.0);
             recorded.ending = Ending::Committed(receipt.seqno.0);
+            if deleted == 0 && matches!(seen, Seen::Delete { .. }) {
+                return Some(recorded);
+            }
         }
         recorded.seen.push(seen);
         Some(recorded)
@@ -258,7 +261,8 @@ impl Statement<'_> {
             6..10 => {
                 let ask = Ask::random(rng);
                 let results = self.txn.search(&ask.request())?;
-                Seen::Search { ask, found: found(&results.matches), seqno: results.seqno.0 }
+                let (found, seqno) = (found(&results.matches), results.seqno.0);
+                Seen::Search { ask, found, seqno, at: self.at() }
             }
             10..17 => match self.write(rng)? {
                 Some(seen) => seen,
@@ -271,7 +275,7 @@ impl Statement<'_> {
             _ => match savepoints.last() {
                 Some(last) => {
                     self.txn.rollback_to(last)?;
-                    Seen::RollBack(0)
+                    Seen::RollBack
                 }
                 None => return Ok(()),
             },
@@ -321,7 +325,9 @@ impl Statement<'_> {
             }
             4 | 5 => {
                 let version = versions.dead();
-                self.txn.delete(item)?;
+                if self.txn.delete(item)? == 0 {
+                    return Ok(None);
+                }
                 Seen::Delete { item, version }
             }
             // Where others' uncommitted rows are seen, nobody could say which of them it was about.
@@ -329,12 +335,12 @@ impl Statement<'_> {
             6 => {
                 let dead = versions.dead_each();
                 let deleted = self.txn.delete_by_filter(&by_group(group))?;
-                Seen::Replace { group, puts: Vec::new(), dead, deleted: Some(deleted) }
+                Seen::Replace { group, put: None, dead, deleted: Some(deleted) }
             }
             _ => {
                 let (version, dead) = (versions.live(), versions.dead_each());
                 self.txn.replace_path(&path(group), &[node(item, version, group)])?;
-                Seen::Replace { group, puts: vec![(item, version)], dead, deleted: None }
+                Seen::Replace { group, put: Some((item, version)), dead, deleted: None }
             }
         }))
     }
