@@ -19,3 +19,4 @@ mod properties;
 mod read_only;
 mod sample;
 mod text_search;
+mod transactions_stress;

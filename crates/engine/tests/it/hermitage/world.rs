@@ -206,7 +206,7 @@ impl Txn {
         self.txn.ids(&between(value, radius)).unwrap()
     }
 
-    pub(super) fn delete(&mut self, id: NodeId) -> Result<u64> {
+    pub(super) fn delete(&mut self, id: NodeId) -> Result<bool> {
         self.txn.delete(id)
     }
 
@@ -220,7 +220,7 @@ impl Txn {
     }
 
     pub(super) fn abort(self) {
-        self.txn.rollback();
+        self.txn.rollback().unwrap();
     }
 }
 

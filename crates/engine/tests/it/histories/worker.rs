@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
 
 use codegraph_vector::{
-    ErrorKind, Filter, IsolationLevel, PersistentVectorStore, PreparedTransaction, Result, SearchRequest,
-    Transaction, TxnId, WriteOutcome,
+    ErrorKind, Filter, IsolationLevel, PersistentVectorStore, Result, Savepoint, SearchRequest, Transaction, TxnId, WriteOutcome,
 };
 use codegraph_vector_testkit::Rng;
 use codegraph_vector_testkit::history::{Item, Level, Version};
@@ -205,29 +204,36 @@ impl Shared {
             recorded.snapshot = of_now.ok().map(|results| results.seqno.0);
         }
         if rng.chance(0.15) {
-            txn.rollback();
+            txn.rollback().unwrap();
             return recorded;
         }
         self.end(txn, recorded, rng, turn)
     }
 
-    fn end(&self, txn: Transaction, mut recorded: Recorded, rng: &mut Rng, turn: &Turn) -> Recorded {
+    fn end(&self, mut txn: Transaction, mut recorded: Recorded, rng: &mut Rng, turn: &Turn) -> Recorded {
         let outcome = if rng.chance(0.25) {
-            let two = Arc::new(InTwoPhases { txn: txn.id(), phase: AtomicU8::new(Phase::Preparing as u8) });
+            let id = txn.id();
+            let two = Arc::new(InTwoPhases { txn: id, phase: AtomicU8::new(Phase::Preparing as u8) });
             self.prepared.lock().push(two.clone());
-            let prepared = txn.prepare();
-            if is_conflict(&prepared) {
+            if is_conflict(&txn.prepare()) {
                 return recorded;
             }
             two.enter(Phase::Prepared);
             turn.pass();
             turn.pass();
             two.enter(Phase::Deciding);
-            if rng.chance(0.3) {
-                prepared.and_then(PreparedTransaction::rollback).unwrap();
-                return recorded;
+            match rng.below(4) {
+                0 => {
+                    txn.rollback().unwrap();
+                    return recorded;
+                }
+                // Nobody needs the guard for that.
+                1 => {
+                    drop(txn);
+                    Ok(self.store.commit_prepared(id).unwrap())
+                }
+                _ => Ok(txn.commit().expect("what is prepared can be committed")),
             }
-            Ok(prepared.and_then(PreparedTransaction::commit).expect("what is prepared can be committed"))
         } else {
             txn.commit()
         };
@@ -255,7 +261,7 @@ impl Statement<'_> {
         (self.before, self.shared.visible())
     }
 
-    fn run(mut self, rng: &mut Rng, savepoints: &mut Vec<codegraph_vector::Savepoint>) -> Result<()> {
+    fn run(mut self, rng: &mut Rng, savepoints: &mut Vec<Savepoint>) -> Result<()> {
         let seen = match rng.below(20) {
             0..6 => self.read(rng)?,
             6..10 => {
@@ -269,7 +275,7 @@ impl Statement<'_> {
                 None => return Ok(()),
             },
             17 | 18 => {
-                savepoints.push(self.txn.savepoint());
+                savepoints.push(self.txn.savepoint()?);
                 Seen::Savepoint
             }
             _ => match savepoints.last() {
@@ -325,7 +331,7 @@ impl Statement<'_> {
             }
             4 | 5 => {
                 let version = versions.dead();
-                if self.txn.delete(item)? == 0 {
+                if !self.txn.delete(item)? {
                     return Ok(None);
                 }
                 Seen::Delete { item, version }
@@ -339,8 +345,8 @@ impl Statement<'_> {
             }
             _ => {
                 let (version, dead) = (versions.live(), versions.dead_each());
-                self.txn.replace_path(&path(group), &[node(item, version, group)])?;
-                Seen::Replace { group, put: Some((item, version)), dead, deleted: None }
+                let deleted = self.txn.replace_path(&path(group), &[node(item, version, group)])?;
+                Seen::Replace { group, put: Some((item, version)), dead, deleted: Some(deleted) }
             }
         }))
     }
