@@ -56,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     /// Some of the queries that were asked since the store was opened.
     pub(crate) queries: QueryReservoir,
+    /// Transactions that are open, or were prepared in this process.
+    pub(crate) transactions: Registry,
     pub(crate) closed: AtomicBool,
 }
 

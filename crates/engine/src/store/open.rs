@@ -429,6 +429,7 @@ pub(super) fn assemble(
         recovery: Mutex::new(report),
         counters: Counters::default(),
         queries: QueryReservoir::default(),
+        transactions: Registry::default(),
         closed: AtomicBool::new(false),
         environment,
         layout,

@@ -184,6 +184,11 @@ impl Core {
         Ok(())
     }
 
+    /// What a transaction writes that is prepared and not decided.
+    pub(crate) fn prepared_effects(&self, txn: TxnId) -> Option<Arc<Effects>> {
+        self.head.lock().prepared.get(txn).map(|transaction| transaction.effects.clone())
+    }
+
     /// What is prepared and not decided, by id. In a read-only store, as of its last refresh.
     pub(crate) fn in_doubt(&self) -> Result<Vec<InDoubt>> {
         self.check_open()?;

@@ -156,7 +156,7 @@ impl Core {
             }
         }
         if live.is_empty() {
-            return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
+            return Ok((0, Queued::Nothing(self.nothing_to_do(seqno))));
         }
         let enqueued = self.enqueue_rows(None, &[], &live, guard, |_| Ok(()))?;
         Ok((live.len() as u64, Queued::Commit(enqueued)))
@@ -203,7 +203,7 @@ impl Core {
         if rows.is_empty() && doomed.is_empty() {
             // Still a claim that nothing matches, which a queued commit may contradict.
             writer.log.with_state(|assigned| validate(assigned))?;
-            return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
+            return Ok((0, Queued::Nothing(self.nothing_to_do(seqno))));
         }
         let enqueued = self.enqueue_rows(None, &all(&rows), &doomed, guard, validate)?;
         Ok((doomed.len() as u64, Queued::Commit(enqueued)))
@@ -226,7 +226,11 @@ impl Core {
         }
     }
 
-    fn nothing_to_do(&self, writer: &Writer, seqno: SeqNo) -> CommitReceipt {
+    /// What a write is told that changes nothing.
+    pub(crate) fn nothing_to_do(&self, seqno: SeqNo) -> CommitReceipt {
+        let Some(writer) = &self.writer else {
+            return CommitReceipt { seqno, lsn: self.head.lock().cut.lsn, durable: true };
+        };
         let (lsn, synced) = writer.log.appender(|appender| (appender.end(), appender.synced()));
         CommitReceipt { seqno, lsn, durable: synced >= lsn }
     }
