@@ -11,10 +11,17 @@
 
 mod level;
 mod operation;
+mod overlay;
+mod pending;
 mod prepared;
 mod reads;
+mod state;
+mod validate;
+mod write_set;
 
 pub use level::IsolationLevel;
 pub use operation::VectorOperation;
+pub(crate) use pending::PendingTable;
 pub(crate) use prepared::{PreparedTransaction, PreparedTransactions};
-pub(crate) use reads::ReadSet;
+pub(crate) use reads::{Predicate, ReadSet};
+pub(crate) use state::State;

@@ -9,6 +9,7 @@ use codegraph_vector_storage::wal::{Committed, GroupEnd, LogHooks, SyncNote, Syn
 
 use super::apply::{Commit, Entry, advance};
 use super::core::{Core, Head, Writer};
+use super::prepared::Held;
 use super::ring::{Effects, Ring};
 use crate::consistency::PreparedTransaction;
 use crate::node::NodeMetadata;
@@ -92,7 +93,7 @@ pub(crate) enum Pending {
         _guard: Option<RowGuard>,
     },
     /// A transaction that is to be prepared, with the locks that it holds until it is decided.
-    Prepare { transaction: Arc<PreparedTransaction>, guard: RowGuard },
+    Prepare { transaction: Arc<PreparedTransaction>, held: Held },
     /// The decision about a prepared one: its commit, or none.
     Decision { transaction: Arc<PreparedTransaction>, commit: Option<CommitHead>, lsn: Lsn },
 }
@@ -136,13 +137,13 @@ impl Core {
         parts: &Parts<'_>,
         effects: Arc<Effects>,
         guard: RowGuard,
-        validate: impl FnOnce(&Assigned) -> Result<()>,
+        validate: impl FnOnce(&Ring) -> Result<()>,
     ) -> Result<Enqueued> {
         let now_us = self.environment.clock.now_us();
         let guard = (!self.switches.free_locks_early).then_some(guard);
         let (ticket, (seqno, lsn)) = self.writer()?.log.enqueue(|assigned, group| {
-            validate(assigned)?;
-            assigned.prepared.iter().try_for_each(|prepared| prepared.allow(&effects))?;
+            validate(&assigned.ring)?;
+            self.respect_prepared(&assigned.prepared, &effects, None)?;
             let (seqno, commit_time_us) = assigned.next(now_us);
             let head = parts.head(seqno, commit_time_us);
             let encoded = wire::encode(&head)?;
@@ -248,11 +249,11 @@ impl Writer {
     fn settle_locks(&self, entry: Pending) {
         match entry {
             Pending::Commit { .. } => {}
-            Pending::Prepare { transaction, guard } => {
-                self.prepared_locks.lock().insert(transaction.head.txn, guard);
+            Pending::Prepare { transaction, held } => {
+                self.prepared.lock().insert(transaction.head.txn, held);
             }
             Pending::Decision { transaction, .. } => {
-                let held = self.prepared_locks.lock().remove(&transaction.head.txn);
+                let held = self.prepared.lock().remove(&transaction.head.txn);
                 drop(held);
             }
         }

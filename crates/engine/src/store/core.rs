@@ -17,12 +17,14 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::prepared::Held;
+use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
-use crate::consistency::PreparedTransactions;
+use crate::consistency::{PendingTable, PreparedTransactions};
 use crate::options::{Environment, Settings, TestSwitches};
-use crate::row_locks::{RowGuard, RowLocks};
+use crate::row_locks::RowLocks;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -76,12 +78,16 @@ pub(crate) struct Writer {
     pub(crate) noted: AtomicU64,
     pub(crate) row_locks: Arc<RowLocks>,
     /// What prepared transactions hold until they are decided.
-    pub(crate) prepared_locks: Mutex<BTreeMap<TxnId, RowGuard>>,
+    pub(crate) prepared: Mutex<BTreeMap<TxnId, Held>>,
     /// The next transaction's id.
     pub(crate) next_txn: AtomicU64,
     /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
     /// races holds it alone.
     pub(crate) gate: RwLock<()>,
+    /// What open transactions have written.
+    pub(crate) pending: PendingTable,
+    /// Whether commits have to tell their vectors.
+    pub(crate) validating: Validating,
     /// One change of the settings at a time.
     pub(crate) configuring: Mutex<()>,
     /// One flush at a time.

@@ -3,25 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codegraph_vector_ann::{Metric, check_finite, norm};
-use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo, limits};
-#[cfg(any(test, feature = "test-switches"))]
-use codegraph_vector_base::{Lsn, TxnId};
+use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, SeqNo, TxnId};
 
-use super::commit::{Assigned, CommitReceipt, Enqueued};
+use super::commit::{CommitReceipt, Enqueued};
 use super::core::{Core, Writer};
-#[cfg(any(test, feature = "test-switches"))]
-use super::prepared::Preparation;
-use super::ring::{Effects, PutEffect, Ring};
-#[cfg(any(test, feature = "test-switches"))]
-use crate::consistency::{IsolationLevel, ReadSet};
+use super::pending_row::PendingRow;
+use super::ring::Ring;
+use crate::consistency::{Predicate, ReadSet, State};
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
-use crate::memtable::metadata_bytes;
-use crate::node::{CodeNode, NodeMetadata, check_path};
-use crate::record::{NewRow, Parts, RowHead};
+use crate::node::{CodeNode, check_path};
 use crate::row_locks::RowGuard;
-use crate::version::Version;
 
 /// How long a write waits for a row before it looks again whether it has to commit for others.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -108,15 +100,6 @@ pub(crate) enum Locking {
     Try,
 }
 
-/// A row to be put, but for what only the row's lock can tell.
-struct Prepared<'a> {
-    id: NodeId,
-    vector: &'a [f32],
-    norm: f32,
-    metadata: Arc<NodeMetadata>,
-    encoded: Vec<u8>,
-}
-
 impl Core {
     /// Prepares a write and queues it.
     pub(crate) fn submit(self: &Arc<Self>, write: &Write<'_>, locking: Locking) -> Result<PendingWrite> {
@@ -139,9 +122,9 @@ impl Core {
         if nodes.is_empty() {
             return Err(Error::invalid("the batch is empty: there is nothing to store"));
         }
-        let prepared = self.prepare_all(nodes, None)?;
-        let guard = self.take(writer, prepared.iter().map(|row| row.id).collect(), locking)?;
-        let enqueued = self.enqueue_rows(prepared, &[], guard, |_| Ok(()))?;
+        let rows = self.pending_rows(nodes, None)?;
+        let guard = self.take(writer, rows.iter().map(|row| row.id).collect(), locking)?;
+        let enqueued = self.enqueue_rows(None, &all(&rows), &[], guard, |_| Ok(()))?;
         Ok((0, Queued::Commit(enqueued)))
     }
 
@@ -159,8 +142,8 @@ impl Core {
             || Error::new(ErrorKind::NotFound, format!("there is no node {id} to update; put it instead"));
         let row = self.find_row(&version, seqno, id)?.ok_or_else(missing)?;
         let encoded = row.encoded.to_vec();
-        let prepared = Prepared { id, vector, norm, metadata: row.metadata()?, encoded };
-        let enqueued = self.enqueue_rows(vec![prepared], &[], guard, |_| Ok(()))?;
+        let row = PendingRow { id, vector: vector.into(), norm, metadata: row.metadata()?, encoded };
+        let enqueued = self.enqueue_rows(None, &[&row], &[], guard, |_| Ok(()))?;
         Ok((0, Queued::Commit(enqueued)))
     }
 
@@ -176,7 +159,7 @@ impl Core {
         if live.is_empty() {
             return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
         }
-        let enqueued = self.enqueue_rows(Vec::new(), &live, guard, |_| Ok(()))?;
+        let enqueued = self.enqueue_rows(None, &[], &live, guard, |_| Ok(()))?;
         Ok((live.len() as u64, Queued::Commit(enqueued)))
     }
 
@@ -198,34 +181,32 @@ impl Core {
 
     fn attempt(&self, writer: &Writer, write: &Write<'_>, locking: Locking) -> Result<(u64, Queued)> {
         let (version, seqno) = self.read_point();
-        let (prepared, doomed, path, filter) = match write {
+        let (rows, matching, predicate) = match write {
             Write::ReplacePath { path, nodes } => {
                 check_path(path)?;
-                (
-                    self.prepare_all(nodes, Some(path))?,
-                    self.ids_of_path(&version, seqno, path)?,
-                    Some(*path),
-                    None,
-                )
+                let matching = self.ids_of_path(&version, seqno, path)?;
+                (self.pending_rows(nodes, Some(path))?, matching, Predicate::Path((*path).to_owned()))
             }
             Write::DeleteByFilter(filter) => {
-                (Vec::new(), self.matching_ids(&version, seqno, filter)?, None, Some(*filter))
+                let matching = self.matching_ids(&version, seqno, filter)?;
+                (Vec::new(), matching, Predicate::Matching((*filter).clone()))
             }
             _ => return Err(Error::invalid("this write has no predicate")),
         };
-        let staying: NodeIdSet = prepared.iter().map(|row| row.id).collect();
-        let doomed: Vec<NodeId> = doomed.into_iter().filter(|id| !staying.contains(id)).collect();
+        let staying: NodeIdSet = rows.iter().map(|row| row.id).collect();
+        let doomed: Vec<NodeId> = matching.into_iter().filter(|id| !staying.contains(id)).collect();
         let touched: Vec<NodeId> = doomed.iter().copied().chain(staying).collect();
         let guard = self.take(writer, touched, locking)?;
-        let validate = |assigned: &Assigned| {
-            validate_predicate(&assigned.ring, seqno, &guard_ids(&doomed), path, filter)
-        };
-        if prepared.is_empty() && doomed.is_empty() {
+        let mut reads = ReadSet::default();
+        reads.watch(seqno, predicate, Some(doomed.iter().copied().collect()));
+        let state = State { core: self, version: &version, seqno };
+        let validate = |ring: &Ring| reads.validate_rest(&state, ring, None);
+        if rows.is_empty() && doomed.is_empty() {
             // Still a claim that nothing matches, which a queued commit may contradict.
-            writer.log.with_state(|assigned| validate(assigned))?;
+            writer.log.with_state(|assigned| validate(&assigned.ring))?;
             return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
         }
-        let enqueued = self.enqueue_rows(prepared, &doomed, guard, validate)?;
+        let enqueued = self.enqueue_rows(None, &all(&rows), &doomed, guard, validate)?;
         Ok((doomed.len() as u64, Queued::Commit(enqueued)))
     }
 
@@ -252,162 +233,24 @@ impl Core {
     }
 
     /// Resolves rows under their locks and queues the commit.
-    fn enqueue_rows(
+    ///
+    /// # Errors
+    /// Those of `validate`; `TooLarge`; `ReadOnly` and `Closed`.
+    pub(crate) fn enqueue_rows(
         &self,
-        rows: Vec<Prepared<'_>>,
+        transaction: Option<TxnId>,
+        rows: &[&PendingRow<'_>],
         deletes: &[NodeId],
         guard: RowGuard,
-        validate: impl FnOnce(&Assigned) -> Result<()>,
+        validate: impl FnOnce(&Ring) -> Result<()>,
     ) -> Result<Enqueued> {
         let (version, seqno) = self.read_point();
-        let parts = self.resolve_rows(&version, seqno, &rows, deletes)?;
-        self.enqueue(&parts, Arc::new(effects_of(&rows, deletes)), guard, validate)
-    }
-
-    /// Prepares a transaction that puts and deletes these nodes, and has read those.
-    #[cfg(any(test, feature = "test-switches"))]
-    pub(crate) fn prepare_batch(
-        self: &Arc<Self>,
-        txn: TxnId,
-        nodes: &[CodeNode],
-        deletes: &[NodeId],
-        reads: ReadSet,
-    ) -> Result<Lsn> {
-        self.make_room()?;
-        let writer = self.writer()?;
-        let _shared = writer.gate.read();
-        let rows = self.prepare_all(nodes, None)?;
-        let touched = rows.iter().map(|row| row.id).chain(deletes.iter().copied()).collect();
-        let guard = self.take(writer, touched, Locking::Try)?;
-        let (version, snapshot) = self.read_point();
-        let parts = self.resolve_rows(&version, snapshot, &rows, deletes)?;
-        let effects = Effects { transaction: Some(txn), ..effects_of(&rows, deletes) };
-        let (parts, effects, level) = (&parts, Arc::new(effects), IsolationLevel::RepeatableRead);
-        self.prepare(Preparation { txn, level, snapshot, parts, effects, reads, guard }, |_| Ok(()))
-    }
-
-    fn resolve_rows<'a>(
-        &self,
-        version: &Version,
-        seqno: SeqNo,
-        rows: &'a [Prepared<'_>],
-        deletes: &[NodeId],
-    ) -> Result<Parts<'a>> {
-        let mut resolved = Vec::with_capacity(rows.len());
-        for row in rows {
-            let head = RowHead {
-                id: row.id,
-                created_us: self.created_us(version, seqno, row.id)?.unwrap_or(0),
-                norm: row.norm,
-                metadata_bytes: row.encoded.len() as u32,
-                checksum: RowChecksum::of(row.id, bytemuck::cast_slice(row.vector), &row.encoded),
-            };
-            resolved.push(NewRow { head, vector: row.vector, metadata: &row.encoded });
-        }
-        let part_bytes = self.switches.batch_part_bytes.unwrap_or(limits::BATCH_PART_BYTES);
-        Parts::new(resolved, deletes, part_bytes, self.settings.load().max_batch_bytes)
-    }
-
-    fn prepare_all<'a>(&self, nodes: &'a [CodeNode], path: Option<&str>) -> Result<Vec<Prepared<'a>>> {
-        let mut seen = NodeIdSet::with_capacity_and_hasher(nodes.len(), Default::default());
-        nodes
-            .iter()
-            .map(|node| {
-                if !seen.insert(node.id) {
-                    return Err(Error::invalid(format!("node {} is in this batch twice", node.id)));
-                }
-                let norm = self.check_vector(node.id, &node.embedding)?;
-                let metadata = with_path(node.metadata(), path)
-                    .map_err(|error| error.context(format_args!("node {}", node.id)))?;
-                let encoded =
-                    metadata.encode().map_err(|error| error.context(format_args!("node {}", node.id)))?;
-                Ok(Prepared {
-                    id: node.id,
-                    vector: &node.embedding,
-                    norm,
-                    metadata: Arc::new(metadata),
-                    encoded,
-                })
-            })
-            .collect()
-    }
-
-    /// The norm of a vector that may be stored.
-    pub(crate) fn check_vector(&self, id: NodeId, vector: &[f32]) -> Result<f32> {
-        check_vector(vector, self.dimension, self.metric)
-            .map_err(|error| error.context(format_args!("the vector of node {id}")))
+        let parts = self.resolve_rows(&version, seqno, rows, deletes)?;
+        let effects = self.writer()?.effects(transaction, rows, deletes);
+        self.enqueue(&parts, Arc::new(effects), guard, validate)
     }
 }
 
-/// The norm of a vector that can be stored or searched for in a store of this dimension and metric.
-pub(crate) fn check_vector(vector: &[f32], dimension: usize, metric: Metric) -> Result<f32> {
-    if vector.len() != dimension {
-        let message =
-            format!("it has {} dimensions, and this store's vectors have {dimension}", vector.len());
-        return Err(Error::invalid(message));
-    }
-    if let Err(at) = check_finite(vector) {
-        return Err(Error::invalid(format!("the number at {at} is {}, not finite", vector[at])));
-    }
-    let norm = norm(vector);
-    if !norm.is_finite() {
-        return Err(Error::invalid("its length overflows; scale it down"));
-    }
-    if norm == 0.0 && metric == Metric::Cosine {
-        return Err(Error::invalid("it is zero, which has no direction for the cosine metric"));
-    }
-    Ok(norm)
-}
-
-fn effects_of(rows: &[Prepared<'_>], deletes: &[NodeId]) -> Effects {
-    let put = |row: &Prepared<'_>| PutEffect {
-        id: row.id,
-        metadata: row.metadata.clone(),
-        norm: row.norm,
-        vector: None,
-    };
-    let puts = rows.iter().map(put).collect();
-    let of_rows = rows.iter().map(|row| metadata_bytes(row.encoded.len()));
-    let bytes = of_rows.sum::<u64>() + size_of_val(deletes) as u64;
-    Effects { puts, deletes: deletes.to_vec(), bytes, ..Effects::default() }
-}
-
-fn with_path(mut metadata: NodeMetadata, path: Option<&str>) -> Result<NodeMetadata> {
-    match (path, &metadata.path) {
-        (None, _) => {}
-        (Some(path), None) => metadata.path = Some(path.to_owned()),
-        (Some(path), Some(own)) if own == path => {}
-        (Some(path), Some(own)) => {
-            return Err(Error::invalid(format!("it has the path {own:?}, and {path:?} is being replaced")));
-        }
-    }
-    Ok(metadata)
-}
-
-fn guard_ids(ids: &[NodeId]) -> NodeIdSet {
-    ids.iter().copied().collect()
-}
-
-/// Refuses a predicate write if a commit after its snapshot changed which rows match, or one of
-/// the rows that it resolved.
-fn validate_predicate(
-    ring: &Ring,
-    seqno: SeqNo,
-    doomed: &NodeIdSet,
-    path: Option<&str>,
-    filter: Option<&Filter>,
-) -> Result<()> {
-    let conflicts = |effects: &Effects| {
-        let put = |put: &PutEffect| {
-            doomed.contains(&put.id)
-                || path.is_some_and(|path| put.metadata.path.as_deref() == Some(path))
-                || filter.is_some_and(|filter| filter.matches(put.id, &put.metadata))
-        };
-        effects.puts.iter().any(put) || effects.deletes.iter().any(|id| doomed.contains(id))
-    };
-    if ring.any_after(seqno, conflicts) {
-        let message = "a concurrent commit changed which nodes this write applies to; try again";
-        return Err(Error::new(ErrorKind::Conflict, message));
-    }
-    Ok(())
+fn all<'a, 'v>(rows: &'a [PendingRow<'v>]) -> Vec<&'a PendingRow<'v>> {
+    rows.iter().collect()
 }
