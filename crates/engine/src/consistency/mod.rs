@@ -21,6 +21,8 @@ mod write_set;
 
 pub use level::IsolationLevel;
 pub use operation::VectorOperation;
+#[cfg(test)]
+pub(crate) use overlay::Found;
 pub(crate) use pending::PendingTable;
 pub(crate) use prepared::{PreparedTransaction, PreparedTransactions};
 pub(crate) use reads::{Predicate, ReadSet};

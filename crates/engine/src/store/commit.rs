@@ -137,12 +137,12 @@ impl Core {
         parts: &Parts<'_>,
         effects: Arc<Effects>,
         guard: RowGuard,
-        validate: impl FnOnce(&Ring) -> Result<()>,
+        validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Enqueued> {
         let now_us = self.environment.clock.now_us();
         let guard = (!self.switches.free_locks_early).then_some(guard);
         let (ticket, (seqno, lsn)) = self.writer()?.log.enqueue(|assigned, group| {
-            validate(&assigned.ring)?;
+            validate(assigned)?;
             self.respect_prepared(&assigned.prepared, &effects, None)?;
             let (seqno, commit_time_us) = assigned.next(now_us);
             let head = parts.head(seqno, commit_time_us);

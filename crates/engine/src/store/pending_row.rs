@@ -96,7 +96,7 @@ impl Core {
         for row in rows {
             let head = RowHead {
                 id: row.id,
-                created_us: self.created_us(version, seqno, row.id)?.unwrap_or(0),
+                created_us: self.columns(version, seqno, row.id)?.map_or(0, |columns| columns.created_us),
                 norm: row.norm,
                 metadata_bytes: row.encoded.len() as u32,
                 checksum: RowChecksum::of(row.id, bytemuck::cast_slice(&row.vector), &row.encoded),

@@ -8,9 +8,9 @@ use codegraph_vector_base::{
 };
 use codegraph_vector_storage::wal::Ticket;
 
-use super::commit::{CommitReceipt, Enqueued, Pending};
+use super::commit::{Assigned, CommitReceipt, Enqueued, Pending};
 use super::core::Core;
-use super::ring::{Effects, Ring, Validating, ValidatingGuard};
+use super::ring::{Effects, Validating, ValidatingGuard};
 use crate::consistency::{IsolationLevel, PreparedTransaction, PreparedTransactions, ReadSet, State};
 use crate::record::Parts;
 use crate::record_prepared::{
@@ -93,7 +93,7 @@ impl Core {
     pub(crate) fn prepare(
         &self,
         preparation: Preparation<'_>,
-        validate: impl FnOnce(&Ring) -> Result<()>,
+        validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Lsn> {
         let Preparation { txn, level, snapshot, parts, reads, guard } = preparation;
         let now_us = self.environment.clock.now_us();
@@ -103,7 +103,7 @@ impl Core {
         let writer = self.writer()?;
         let held = Held { _locks: guard, _validating: writer.validating.enter() };
         let (ticket, lsn) = writer.log.enqueue(|assigned, group| {
-            validate(&assigned.ring)?;
+            validate(assigned)?;
             self.respect_prepared(&assigned.prepared, &transaction.effects, Some(&transaction.reads))?;
             check_room(&assigned.prepared, &transaction)?;
             for (kind, payload) in transaction.records() {

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, SeqNo, TxnId};
 
-use super::commit::{CommitReceipt, Enqueued};
+use super::commit::{Assigned, CommitReceipt, Enqueued};
 use super::core::{Core, Writer};
 use super::pending_row::PendingRow;
-use super::ring::Ring;
 use crate::consistency::{Predicate, ReadSet, State};
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
@@ -200,10 +199,10 @@ impl Core {
         let mut reads = ReadSet::default();
         reads.watch(seqno, predicate, Some(doomed.iter().copied().collect()));
         let state = State { core: self, version: &version, seqno };
-        let validate = |ring: &Ring| reads.validate_rest(&state, ring, None);
+        let validate = |assigned: &Assigned| reads.validate_rest(&state, &assigned.ring, None);
         if rows.is_empty() && doomed.is_empty() {
             // Still a claim that nothing matches, which a queued commit may contradict.
-            writer.log.with_state(|assigned| validate(&assigned.ring))?;
+            writer.log.with_state(|assigned| validate(assigned))?;
             return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
         }
         let enqueued = self.enqueue_rows(None, &all(&rows), &doomed, guard, validate)?;
@@ -242,7 +241,7 @@ impl Core {
         rows: &[&PendingRow<'_>],
         deletes: &[NodeId],
         guard: RowGuard,
-        validate: impl FnOnce(&Ring) -> Result<()>,
+        validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Enqueued> {
         let (version, seqno) = self.read_point();
         let parts = self.resolve_rows(&version, seqno, rows, deletes)?;
