@@ -17,14 +17,14 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::prepared::Held;
 use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
-use crate::consistency::PendingTable;
-use crate::consistency::PreparedTransactions;
+use crate::consistency::{PendingTable, PreparedTransactions};
 use crate::options::{Environment, Settings, TestSwitches};
-use crate::row_locks::{RowGuard, RowLocks};
+use crate::row_locks::RowLocks;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -80,7 +80,7 @@ pub(crate) struct Writer {
     pub(crate) noted: AtomicU64,
     pub(crate) row_locks: Arc<RowLocks>,
     /// What prepared transactions hold until they are decided.
-    pub(crate) prepared_locks: Mutex<BTreeMap<TxnId, RowGuard>>,
+    pub(crate) prepared: Mutex<BTreeMap<TxnId, Held>>,
     /// The next transaction's id.
     pub(crate) next_txn: AtomicU64,
     /// Writes hold it shared while they read and enqueue; a predicate write that lost too many

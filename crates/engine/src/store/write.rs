@@ -254,34 +254,6 @@ impl Core {
     }
 }
 
-#[cfg(test)]
-impl Core {
-    /// Prepares a transaction that puts and deletes these nodes, and has read those.
-    pub(crate) fn prepare_batch(
-        self: &Arc<Self>,
-        txn: TxnId,
-        nodes: &[CodeNode],
-        deletes: &[NodeId],
-        reads: ReadSet,
-    ) -> Result<codegraph_vector_base::Lsn> {
-        self.make_room()?;
-        let writer = self.writer()?;
-        let _shared = writer.gate.read();
-        let rows = self.pending_rows(nodes, None)?;
-        let touched = rows.iter().map(|row| row.id).chain(deletes.iter().copied()).collect();
-        let guard = self.take(writer, touched, Locking::Try)?;
-        let (version, snapshot) = self.read_point();
-        let rows = all(&rows);
-        let parts = &self.resolve_rows(&version, snapshot, &rows, deletes)?;
-        let effects = Arc::new(writer.effects(Some(txn), &rows, deletes));
-        let level = crate::consistency::IsolationLevel::RepeatableRead;
-        self.prepare(
-            super::prepared::Preparation { txn, level, snapshot, parts, effects, reads, guard },
-            |_| Ok(()),
-        )
-    }
-}
-
 fn all<'a, 'v>(rows: &'a [PendingRow<'v>]) -> Vec<&'a PendingRow<'v>> {
     rows.iter().collect()
 }
