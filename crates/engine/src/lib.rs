@@ -33,7 +33,6 @@ mod options;
 mod persistent;
 mod pool;
 mod record;
-mod row_locks;
 mod rows;
 mod segment;
 mod store;
@@ -54,7 +53,7 @@ pub use compression::{
     Candidate, CompressProgress, CompressReport, CompressRequest, Compression, CompressionStatistics, Keep,
     Target,
 };
-pub use consistency::{IsolationLevel, VectorOperation};
+pub use consistency::{IsolationLevel, LockMode, LockStatistics, LockTarget, VectorOperation};
 pub use filter::Filter;
 pub use indexing::IndexPolicy;
 pub use job::Job;

@@ -10,7 +10,10 @@
 //! [`reads`] and [`validate`] (what must not have changed), [`transaction`] (the guard), [`manager`] (the same by id).
 
 mod level;
+mod lock;
 mod operation;
 
 pub use level::IsolationLevel;
+pub use lock::{LockMode, LockStatistics, LockTarget};
+pub(crate) use lock::{LockSet, LockWait, Locks};
 pub use operation::VectorOperation;

@@ -10,10 +10,10 @@ use codegraph_vector_storage::wal::{Committed, GroupEnd, LogHooks, SyncNote, Syn
 use super::apply::{Commit, apply, views};
 use super::core::{Core, Writer};
 use super::ring::{Effects, Ring};
+use crate::consistency::LockSet;
 use crate::node::NodeMetadata;
 use crate::options::Durability;
 use crate::record::{CommitHead, KIND_COMMIT, Parts};
-use crate::row_locks::RowGuard;
 use crate::version::Cut;
 
 /// What a write was told.
@@ -50,8 +50,8 @@ pub(crate) struct Pending {
     parts: Vec<(u16, Range<usize>)>,
     /// The metadata of the rows that it puts, in order.
     decoded: Vec<Arc<NodeMetadata>>,
-    /// Held until the commit is visible; dropping it frees the rows.
-    _guard: Option<RowGuard>,
+    /// Held until the commit is visible; dropping it frees its nodes.
+    _guard: Option<LockSet>,
 }
 
 /// A commit that was numbered and queued.
@@ -68,7 +68,7 @@ impl Core {
         &self,
         parts: &Parts<'_>,
         effects: Arc<Effects>,
-        guard: RowGuard,
+        guard: LockSet,
         validate: impl FnOnce(&Ring) -> Result<()>,
     ) -> Result<Enqueued> {
         let now_us = self.environment.clock.now_us();
@@ -162,7 +162,7 @@ impl LogHooks<Assigned, Pending> for Core {
         if end.synced < end.lsn {
             self.schedule_sync(writer);
         }
-        Ok(()) // Dropping the entries frees their row locks, now that they are visible.
+        Ok(()) // Dropping the entries frees their locks, now that they are visible.
     }
 
     fn failed(&self, assigned: &mut Assigned, entries: Vec<Pending>) {

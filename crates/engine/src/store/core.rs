@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::vfs::VfsLock;
-use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
+use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId, TxnId};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::Manifest;
 use codegraph_vector_storage::wal::Log;
@@ -19,8 +19,8 @@ use super::open::RecoveryReport;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
+use crate::consistency::Locks;
 use crate::options::{Environment, Settings, TestSwitches};
-use crate::row_locks::RowLocks;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -71,9 +71,11 @@ pub(crate) struct Writer {
     pub(crate) epoch: Epoch,
     /// What the note in the lock file says, under `lock`.
     pub(crate) noted: AtomicU64,
-    pub(crate) row_locks: Arc<RowLocks>,
-    /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
-    /// races holds it alone.
+    pub(crate) locks: Arc<Locks>,
+    /// The number of the next transaction or write.
+    pub(crate) next_txn: AtomicU64,
+    /// Writes hold it shared while they enqueue; a predicate write that lost too many races holds it alone. Nobody waits
+    /// for a lock of [`Locks`] with it.
     pub(crate) gate: RwLock<()>,
     /// One change of the settings at a time.
     pub(crate) configuring: Mutex<()>,
@@ -89,6 +91,13 @@ pub(crate) struct Writer {
     pub(crate) coding_job: Background,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
+}
+
+impl Writer {
+    /// A number for a transaction or write, greater than all before.
+    pub(crate) fn next_txn_id(&self) -> TxnId {
+        TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// The two newest generations, whose files must stay.

@@ -25,7 +25,6 @@ use crate::cache::Caches;
 use crate::compression::QueryReservoir;
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
-use crate::row_locks::RowLocks;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -381,7 +380,8 @@ pub(super) fn assemble(
             log: Log::new(appender, Assigned::after(cut), environment.clock.clone()),
             lock: Mutex::new(Some(lock)),
             boot_id: environment.vfs.boot_id().unwrap_or(0),
-            row_locks: Arc::new(RowLocks::default()),
+            locks: Arc::default(),
+            next_txn: AtomicU64::new(environment.clock.now_us()),
             gate: RwLock::new(()),
             configuring: Mutex::new(()),
             flushing: Mutex::new(()),

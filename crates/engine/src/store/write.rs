@@ -1,7 +1,6 @@
 //! Writes: from nodes, ids and filters to resolved rows in a commit.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use codegraph_vector_ann::{Metric, check_finite, norm};
 use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo, limits};
@@ -9,16 +8,14 @@ use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo
 use super::commit::{CommitReceipt, Enqueued};
 use super::core::{Core, Writer};
 use super::ring::{Effects, PutEffect, Ring};
+use crate::consistency::{LockMode, LockSet, LockWait};
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
 use crate::memtable::metadata_bytes;
 use crate::node::{CodeNode, NodeMetadata, check_path};
 use crate::record::{NewRow, Parts, RowHead};
-use crate::row_locks::RowGuard;
 use crate::version::Version;
 
-/// How long a write waits for a row before it looks again whether it has to commit for others.
-const PATIENCE: Duration = Duration::from_millis(20);
 /// Races that a predicate write loses before it stops everyone else.
 const OPTIMISTIC_ATTEMPTS: usize = 4;
 
@@ -94,7 +91,7 @@ impl PendingWrite {
     }
 }
 
-/// What to do about rows that another write holds.
+/// What to do about nodes that another write or transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locking {
     Wait,
@@ -111,19 +108,41 @@ struct Prepared<'a> {
     encoded: Vec<u8>,
 }
 
+/// Which rows a write is about, where that depends on what there is.
+enum Predicate<'a> {
+    Filter(&'a Filter),
+    /// And what is to be there instead.
+    Path(&'a str, &'a [CodeNode]),
+}
+
+/// What a predicate write comes to at a snapshot.
+struct Plan<'a> {
+    seqno: SeqNo,
+    prepared: Vec<Prepared<'a>>,
+    doomed: Vec<NodeId>,
+}
+
+impl Plan<'_> {
+    fn touched(&self) -> Vec<NodeId> {
+        self.doomed.iter().copied().chain(self.prepared.iter().map(|row| row.id)).collect()
+    }
+}
+
 impl Core {
     /// Prepares a write and queues it.
     pub(crate) fn submit(self: &Arc<Self>, write: &Write<'_>, locking: Locking) -> Result<PendingWrite> {
         self.make_room()?;
         let writer = self.writer()?;
-        let _shared = writer.gate.read();
         let (deleted, state) = match write {
             Write::Put(nodes) => self.put(writer, nodes, locking)?,
             Write::UpdateVector { id, vector } => self.update_vector(writer, *id, vector, locking)?,
             Write::Delete(ids) => self.delete(writer, ids, locking)?,
-            Write::DeleteByFilter(_) | Write::ReplacePath { .. } => {
-                drop(_shared);
-                self.predicate_write(writer, write, locking)?
+            Write::DeleteByFilter(filter) => {
+                self.predicate_write(writer, &Predicate::Filter(filter), locking)?
+            }
+            Write::ReplacePath { path, nodes } => {
+                check_path(path)?;
+                self.predicate_write(writer, &Predicate::Path(path, nodes), locking)?
             }
         };
         Ok(PendingWrite { core: self.clone(), deleted, state })
@@ -135,6 +154,7 @@ impl Core {
         }
         let prepared = self.prepare_all(nodes, None)?;
         let guard = self.take(writer, prepared.iter().map(|row| row.id).collect(), locking)?;
+        let _shared = writer.gate.read();
         let enqueued = self.enqueue_rows(prepared, &[], guard, |_| Ok(()))?;
         Ok((0, Queued::Commit(enqueued)))
     }
@@ -148,6 +168,7 @@ impl Core {
     ) -> Result<(u64, Queued)> {
         let norm = self.check_vector(id, vector)?;
         let guard = self.take(writer, vec![id], locking)?;
+        let _shared = writer.gate.read();
         let (version, seqno) = self.read_point();
         let missing =
             || Error::new(ErrorKind::NotFound, format!("there is no node {id} to update; put it instead"));
@@ -160,9 +181,10 @@ impl Core {
 
     fn delete(&self, writer: &Writer, ids: &[NodeId], locking: Locking) -> Result<(u64, Queued)> {
         let guard = self.take(writer, ids.to_vec(), locking)?;
+        let _shared = writer.gate.read();
         let (version, seqno) = self.read_point();
         let mut live = Vec::new();
-        for id in guard.ids() {
+        for id in guard.nodes() {
             if self.contains(&version, seqno, *id)? {
                 live.push(*id);
             }
@@ -176,42 +198,61 @@ impl Core {
 
     /// A write that depends on which rows match: it conflicts with commits since its snapshot that
     /// change that, and starts again.
-    fn predicate_write(&self, writer: &Writer, write: &Write<'_>, locking: Locking) -> Result<(u64, Queued)> {
+    fn predicate_write(
+        &self,
+        writer: &Writer,
+        predicate: &Predicate<'_>,
+        locking: Locking,
+    ) -> Result<(u64, Queued)> {
         for _ in 0..OPTIMISTIC_ATTEMPTS {
+            let plan = self.plan(predicate)?;
+            let guard = self.take(writer, plan.touched(), locking)?;
             let _shared = writer.gate.read();
-            match self.attempt(writer, write, locking) {
+            match self.carry_out(writer, predicate, plan, guard) {
                 Err(error) if error.kind() == ErrorKind::Conflict && locking == Locking::Wait => {}
                 outcome => return outcome,
             }
         }
-        // Alone: whoever was queued is committed first, and nobody can get in between.
-        let _alone = writer.gate.write();
-        self.drain()?;
-        self.attempt(writer, write, locking)
+        let mut guard = self.take(writer, Vec::new(), locking)?;
+        loop {
+            // Alone: whoever was queued is committed first, and nobody can get in between. Those who have locks may be
+            // waiting at the gate, so locks are waited for outside.
+            let alone = writer.gate.write();
+            self.drain()?;
+            let plan = self.plan(predicate)?;
+            let touched = plan.touched();
+            if guard.try_acquire_all(touched.clone(), LockMode::X).is_ok() {
+                return self.carry_out(writer, predicate, plan, guard);
+            }
+            drop(alone);
+            drop(guard);
+            guard = self.take(writer, touched, locking)?;
+        }
     }
 
-    fn attempt(&self, writer: &Writer, write: &Write<'_>, locking: Locking) -> Result<(u64, Queued)> {
+    fn plan<'a>(&self, predicate: &Predicate<'a>) -> Result<Plan<'a>> {
         let (version, seqno) = self.read_point();
-        let (prepared, doomed, path, filter) = match write {
-            Write::ReplacePath { path, nodes } => {
-                check_path(path)?;
-                (
-                    self.prepare_all(nodes, Some(path))?,
-                    self.ids_of_path(&version, seqno, path)?,
-                    Some(*path),
-                    None,
-                )
+        let (prepared, matching) = match predicate {
+            Predicate::Path(path, nodes) => {
+                (self.prepare_all(nodes, Some(path))?, self.ids_of_path(&version, seqno, path)?)
             }
-            Write::DeleteByFilter(filter) => {
-                (Vec::new(), self.matching_ids(&version, seqno, filter)?, None, Some(*filter))
-            }
-            _ => return Err(Error::invalid("this write has no predicate")),
+            Predicate::Filter(filter) => (Vec::new(), self.matching_ids(&version, seqno, filter)?),
         };
         let staying: NodeIdSet = prepared.iter().map(|row| row.id).collect();
-        let doomed: Vec<NodeId> = doomed.into_iter().filter(|id| !staying.contains(id)).collect();
-        let touched: Vec<NodeId> = doomed.iter().copied().chain(staying).collect();
-        let guard = self.take(writer, touched, locking)?;
-        let validate = |ring: &Ring| validate_predicate(ring, seqno, &guard_ids(&doomed), path, filter);
+        let doomed = matching.into_iter().filter(|id| !staying.contains(id)).collect();
+        Ok(Plan { seqno, prepared, doomed })
+    }
+
+    fn carry_out(
+        &self,
+        writer: &Writer,
+        predicate: &Predicate<'_>,
+        plan: Plan<'_>,
+        guard: LockSet,
+    ) -> Result<(u64, Queued)> {
+        let Plan { seqno, prepared, doomed } = plan;
+        let doomed_ids: NodeIdSet = doomed.iter().copied().collect();
+        let validate = |ring: &Ring| validate_predicate(ring, seqno, &doomed_ids, predicate);
         if prepared.is_empty() && doomed.is_empty() {
             // Still a claim that nothing matches, which a queued commit may contradict.
             writer.log.with_state(|assigned| validate(&assigned.ring))?;
@@ -221,19 +262,27 @@ impl Core {
         Ok((doomed.len() as u64, Queued::Commit(enqueued)))
     }
 
-    fn take(&self, writer: &Writer, ids: Vec<NodeId>, locking: Locking) -> Result<RowGuard> {
-        if let Some(guard) = writer.row_locks.try_lock(ids.clone()) {
-            return Ok(guard);
-        }
-        if locking == Locking::Try {
-            let message = "another write holds one of these nodes; try again when it is done";
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
+    /// Locks nodes to write them.
+    fn take(&self, writer: &Writer, ids: Vec<NodeId>, locking: Locking) -> Result<LockSet> {
+        let id = writer.next_txn_id();
+        let wait = LockWait {
+            deadline: None,
+            clock: &*self.environment.clock,
+            policy: self.settings.load().transactions.deadlocks,
+            meanwhile: &|| writer.log.drain(self),
+        };
         loop {
-            // The holder may be a queued commit that nobody waits for yet, even one of this thread's.
-            writer.log.drain(self);
-            if let Some(guard) = writer.row_locks.lock(ids.clone(), PATIENCE) {
-                return Ok(guard);
+            let mut locks = writer.locks.unlisted_owner(id);
+            let taken = match locking {
+                Locking::Wait => locks.acquire_all(ids.clone(), LockMode::X, &wait),
+                Locking::Try => locks.try_acquire_all(ids.clone(), LockMode::X),
+            };
+            match (taken.and_then(|()| locks.seal()), locking) {
+                (Ok(()), _) => return Ok(locks),
+                (Err(conflict), Locking::Try) => return Err(conflict.into()),
+                // It has to give way to a transaction. Nothing was done yet, so it frees what it has and asks again, as old
+                // as it was.
+                (Err(_), Locking::Wait) => {}
             }
         }
     }
@@ -248,7 +297,7 @@ impl Core {
         &self,
         rows: Vec<Prepared<'_>>,
         deletes: &[NodeId],
-        guard: RowGuard,
+        guard: LockSet,
         validate: impl FnOnce(&Ring) -> Result<()>,
     ) -> Result<Enqueued> {
         let (version, seqno) = self.read_point();
@@ -351,25 +400,20 @@ fn with_path(mut metadata: NodeMetadata, path: Option<&str>) -> Result<NodeMetad
     Ok(metadata)
 }
 
-fn guard_ids(ids: &[NodeId]) -> NodeIdSet {
-    ids.iter().copied().collect()
-}
-
 /// Refuses a predicate write if a commit after its snapshot changed which rows match, or one of
 /// the rows that it resolved.
 fn validate_predicate(
     ring: &Ring,
     seqno: SeqNo,
     doomed: &NodeIdSet,
-    path: Option<&str>,
-    filter: Option<&Filter>,
+    predicate: &Predicate<'_>,
 ) -> Result<()> {
     let conflicts = |effects: &Effects| {
-        let put = |put: &PutEffect| {
-            doomed.contains(&put.id)
-                || path.is_some_and(|path| put.metadata.path.as_deref() == Some(path))
-                || filter.is_some_and(|filter| filter.matches(put.id, &put.metadata))
+        let matches = |put: &PutEffect| match predicate {
+            Predicate::Path(path, _) => put.metadata.path.as_deref() == Some(path),
+            Predicate::Filter(filter) => filter.matches(put.id, &put.metadata),
         };
+        let put = |put: &PutEffect| doomed.contains(&put.id) || matches(put);
         effects.puts.iter().any(put) || effects.deletes.iter().any(|id| doomed.contains(id))
     };
     if ring.any_after(seqno, conflicts) {
