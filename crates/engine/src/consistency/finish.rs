@@ -136,7 +136,6 @@ impl Open {
             level: call.cell.rules.level,
             snapshot: view.1,
             parts: &core.resolve_rows(&version, now, &rows, &deletes)?,
-            effects: Arc::new(writer.effects(Some(call.cell.id), &rows, &deletes)),
             reads: self.reads.clone(),
             guard,
         };
@@ -182,7 +181,7 @@ impl Core {
     /// Commits a prepared transaction, whichever process has prepared it.
     pub(crate) fn commit_in_doubt(self: &Arc<Self>, transaction: TxnId) -> Result<CommitReceipt> {
         let receipt = self.commit_prepared(transaction)?;
-        self.settle(transaction, End::Committed);
+        self.end_here(transaction, End::Committed);
         Ok(receipt)
     }
 
@@ -197,12 +196,12 @@ impl Core {
             None => Ok(Vec::new()),
         };
         self.rollback_prepared(transaction)?;
-        self.settle(transaction, End::RolledBack);
+        self.end_here(transaction, End::RolledBack);
         inverse
     }
 
     /// Ends what is left of a transaction in this process, if it was prepared here.
-    fn settle(self: &Arc<Self>, transaction: TxnId, end: End) {
+    fn end_here(self: &Arc<Self>, transaction: TxnId, end: End) {
         if let Ok(cell) = self.transactions.find(transaction) {
             cell.settle(self, end);
         }

@@ -29,6 +29,8 @@ mod write_set;
 
 pub use level::IsolationLevel;
 pub use manager::{ConsistencyManager, TransactionInfo};
+pub use lock::{LockMode, LockStatistics, LockTarget};
+pub(crate) use lock::{LockSet, LockWait, Locks};
 pub use operation::VectorOperation;
 #[cfg(test)]
 pub(crate) use overlay::Found;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use codegraph_vector_base::{Conflict, ConflictCause, Error, ErrorKind, Result, TxnId};
@@ -58,6 +58,8 @@ pub(crate) struct Registry {
     /// Told when a transaction has ended.
     room: Condvar,
     levels: [LevelCounters; IsolationLevel::ALL.len()],
+    /// Transactions that there were, in a store that was opened for reading.
+    read_only: AtomicU64,
     /// Whether somebody will look after time-outs.
     reaping: AtomicBool,
 }
@@ -80,7 +82,10 @@ impl Registry {
         let settings = core.settings();
         let limits = options.limits(&settings.transactions);
         let rules = options.level.rules();
-        let id = core.next_txn_id();
+        let id = match &core.writer {
+            Some(writer) => writer.next_txn_id(),
+            None => TxnId(self.read_only.fetch_add(1, Ordering::Relaxed) + 1),
+        };
         let validates = core.writer.as_ref().filter(|_| rules.tracks_predicates);
         let open = Open {
             locks: core.writer.as_ref().map(|writer| writer.locks.owner(id)),
