@@ -14,6 +14,8 @@ mod operation;
 mod overlay;
 mod pending;
 mod reads;
+#[cfg(test)]
+mod sample;
 mod state;
 mod validate;
 mod write_set;
