@@ -20,6 +20,8 @@ mod pending;
 mod prepared;
 mod reads;
 mod registry;
+#[cfg(test)]
+mod sample;
 mod state;
 mod statements;
 mod statistics;
@@ -32,8 +34,6 @@ pub use manager::{ConsistencyManager, TransactionInfo};
 pub use lock::{LockMode, LockStatistics, LockTarget};
 pub(crate) use lock::{LockSet, LockWait, Locks};
 pub use operation::VectorOperation;
-#[cfg(test)]
-pub(crate) use overlay::Found;
 pub(crate) use pending::PendingTable;
 pub(crate) use prepared::{PreparedTransaction, PreparedTransactions};
 pub(crate) use reads::{Predicate, ReadSet};
