@@ -33,6 +33,7 @@ mod options;
 mod persistent;
 mod pool;
 mod record;
+mod record_prepared;
 mod rows;
 mod segment;
 mod store;
@@ -68,7 +69,7 @@ pub use options::{
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CommitReceipt, HybridRequest, IndexStatistics, MAX_LIMIT, Match, PendingWrite,
+    CacheStatistics, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT, Match, PendingWrite,
     RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest,
     VectorMetadata, VerifyReport, Write, WriteOutcome,
 };

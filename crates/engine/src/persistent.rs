@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use codegraph_vector_ann::Metric;
 use codegraph_vector_ann::codec::{CodecSpec, Scope};
-use codegraph_vector_base::{ErrorKind, NodeId, Result, SeqNo, StoreId};
+use codegraph_vector_base::{ErrorKind, NodeId, Result, SeqNo, StoreId, TxnId};
 
 use crate::compression::{CompressProgress, CompressReport, CompressRequest, Compression, Keep};
 use crate::filter::Filter;
@@ -15,8 +15,8 @@ use crate::node::CodeNode;
 use crate::options::{EmbedderId, OpenOptions, Settings};
 use crate::store::core::Handle;
 use crate::store::{
-    CommitReceipt, HybridRequest, Locking, Match, PendingWrite, RecoveryReport, SearchRequest, SearchResults,
-    Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CommitReceipt, HybridRequest, InDoubt, Locking, Match, PendingWrite, RecoveryReport, SearchRequest,
+    SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
 
 /// What a store is, as its manifest says.
@@ -186,6 +186,34 @@ impl PersistentVectorStore {
     /// Makes exactly `nodes` the ones under `path`, atomically; see [`Write::ReplacePath`].
     pub fn replace_path(&self, path: &str, nodes: &[CodeNode]) -> Result<WriteOutcome> {
         self.write(&Write::ReplacePath { path, nodes })
+    }
+
+    /// Prepared transactions that wait for their decision, by id: of this process, and of those before it. In a store that was
+    /// opened read-only, as of its last [`refresh`](Self::refresh).
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn in_doubt(&self) -> Result<Vec<InDoubt>> {
+        self.core.in_doubt()
+    }
+
+    /// Commits a prepared transaction, durably, whatever the settings say. To do it again gives the same receipt, after a
+    /// restart too; the last 1,024 decisions are known.
+    ///
+    /// # Errors
+    /// `NotFound` if no such transaction is prepared; `InvalidInput` if it was rolled back; those of
+    /// [`write`](Self::write), but never `Conflict`.
+    pub fn commit_prepared(&self, transaction: TxnId) -> Result<CommitReceipt> {
+        self.core.commit_prepared(transaction)
+    }
+
+    /// Rolls a prepared transaction back, durably. To do it again does nothing.
+    ///
+    /// # Errors
+    /// `NotFound` if no such transaction is prepared; `InvalidInput` if it was committed; those of
+    /// [`write`](Self::write), but never `Conflict`.
+    pub fn rollback_prepared(&self, transaction: TxnId) -> Result<()> {
+        self.core.rollback_prepared(transaction)
     }
 
     /// The store as it is now, for ever.

@@ -12,8 +12,21 @@
 mod level;
 mod lock;
 mod operation;
+mod overlay;
+mod pending;
+mod prepared;
+mod reads;
+mod state;
+mod validate;
+mod write_set;
 
 pub use level::IsolationLevel;
 pub use lock::{LockMode, LockStatistics, LockTarget};
 pub(crate) use lock::{LockSet, LockWait, Locks};
 pub use operation::VectorOperation;
+#[cfg(test)]
+pub(crate) use overlay::Found;
+pub(crate) use pending::PendingTable;
+pub(crate) use prepared::{PreparedTransaction, PreparedTransactions};
+pub(crate) use reads::{Predicate, ReadSet};
+pub(crate) use state::State;

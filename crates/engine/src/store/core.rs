@@ -1,5 +1,6 @@
 //! The open store: what its parts share.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -16,10 +17,11 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
-use crate::consistency::Locks;
+use crate::consistency::{LockSet, Locks, PendingTable, PreparedTransactions};
 use crate::options::{Environment, Settings, TestSwitches};
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
@@ -60,6 +62,7 @@ pub(crate) struct Core {
 pub(crate) struct Head {
     pub(crate) cut: Cut,
     pub(crate) totals: Totals,
+    pub(crate) prepared: PreparedTransactions,
 }
 
 /// What only the writing process has.
@@ -72,11 +75,17 @@ pub(crate) struct Writer {
     /// What the note in the lock file says, under `lock`.
     pub(crate) noted: AtomicU64,
     pub(crate) locks: Arc<Locks>,
-    /// The number of the next transaction or write.
+    /// What prepared transactions hold until they are decided.
+    pub(crate) prepared_locks: Mutex<BTreeMap<TxnId, LockSet>>,
+    /// The next id of a transaction or write.
     pub(crate) next_txn: AtomicU64,
     /// Writes hold it shared while they enqueue; a predicate write that lost too many races holds it alone. Nobody waits
-    /// for a lock of [`Locks`] with it.
+    /// for a lock of `locks` with it.
     pub(crate) gate: RwLock<()>,
+    /// What open transactions have written.
+    pub(crate) pending: PendingTable,
+    /// Whether commits have to tell their vectors.
+    pub(crate) validating: Validating,
     /// One change of the settings at a time.
     pub(crate) configuring: Mutex<()>,
     /// One flush at a time.
@@ -94,7 +103,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// A number for a transaction or write, greater than all before.
+    /// An id for a transaction or write, greater than all before.
     pub(crate) fn next_txn_id(&self) -> TxnId {
         TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed))
     }

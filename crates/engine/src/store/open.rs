@@ -1,5 +1,6 @@
 //! Opening and creating a store: the manifest, the segments, the log behind the checkpoint.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
@@ -8,7 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::frame::{Check, Seal};
 use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsLock};
-use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, SeqNo, StoreId, limits};
+use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, SeqNo, StoreId, TxnId, limits};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{
     Fallback, Loaded, Manifest, MetricCode, SegmentRef, StoreSchema, install, load_newest,
@@ -16,13 +17,15 @@ use codegraph_vector_storage::manifest::{
 use codegraph_vector_storage::wal::{self, Appender, Continuation, Log, Scan, ScanRange, SyncNote};
 use parking_lot::{Mutex, RwLock};
 
-use super::apply::{Assembler, Totals, apply};
+use super::apply::{Assembler, Totals, advance};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use super::maintenance::Background;
+use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
+use crate::consistency::{LockMode, LockSet, Locks, PendingTable, PreparedTransaction, PreparedTransactions};
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
 use crate::segment::Segment;
@@ -273,7 +276,8 @@ pub(super) fn recover(
     let checkpoint = manifest.checkpoint;
     let cut = Cut { seqno: checkpoint.seqno, lsn: checkpoint.lsn, commit_time_us: checkpoint.commit_time_us };
     let totals = count(&version)?;
-    let mut head = Head { cut, totals };
+    let prepared = PreparedTransactions::from_manifest(&manifest.prepared, dimension)?;
+    let mut head = Head { cut, totals, prepared };
     let check = if options.switches().ignore_crc { Check::Trust } else { Check::Verify };
     let Bounds { proven, limit } = bounds;
     let range = ScanRange { from: checkpoint.lsn, proven, limit, check };
@@ -317,15 +321,17 @@ pub(super) fn replay(
     let mut assembler = Assembler::default();
     let mut commits = 0;
     let scan = wal::scan(vfs, &layout.wal_dir(), store, range, &mut |record| {
-        assembler.feed(record.kind, record.payload, dimension, |commit| {
-            if commit.head.seqno != head.cut.seqno.next() {
-                let message = format!("commit {} follows {} in the log", commit.head.seqno, head.cut.seqno);
+        assembler.feed(&record, dimension, |entry| {
+            let Head { cut, totals, prepared } = head;
+            if let Some(seqno) = entry.seqno().filter(|seqno| *seqno != cut.seqno.next()) {
+                let message = format!("commit {seqno} follows {} in the log", cut.seqno);
                 return Err(Error::corrupt(layout.wal_dir(), 0, message));
             }
-            apply(version, &mut head.totals, &commit)?;
-            let commit_time_us = commit.head.commit_time_us;
-            head.cut = Cut { seqno: commit.head.seqno, lsn: record.group_end, commit_time_us };
-            commits += 1;
+            cut.lsn = record.group_end;
+            if let Some(commit) = advance(version, totals, prepared, entry, record.lsn)? {
+                (cut.seqno, cut.commit_time_us) = (commit.seqno, commit.commit_time_us);
+                commits += 1;
+            }
             Ok(())
         })
     })?;
@@ -374,15 +380,19 @@ pub(super) fn assemble(
             rewrite_tail: !options.switches().keep_tail,
         };
         let appender = wal::resume(environment.vfs.clone(), &layout.wal_dir(), scan, how)?;
+        let locks: Arc<Locks> = Arc::default();
         Ok(Writer {
             epoch: appender.epoch(),
             noted: AtomicU64::new(0),
-            log: Log::new(appender, Assigned::after(cut), environment.clock.clone()),
+            log: Log::new(appender, Assigned::after(&head), environment.clock.clone()),
             lock: Mutex::new(Some(lock)),
             boot_id: environment.vfs.boot_id().unwrap_or(0),
-            locks: Arc::default(),
-            next_txn: AtomicU64::new(environment.clock.now_us()),
+            prepared_locks: Mutex::new(lock_prepared(&locks, &head.prepared)?),
+            next_txn: AtomicU64::new(first_txn(environment.clock.now_us(), &head.prepared)),
+            locks,
             gate: RwLock::new(()),
+            pending: PendingTable::default(),
+            validating: Validating::default(),
             configuring: Mutex::new(()),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
@@ -424,6 +434,26 @@ pub(super) fn assemble(
     // Set once, here; a failure would mean that it was set already.
     let _ = core.this.set(Arc::downgrade(&core));
     Ok(core)
+}
+
+/// Takes the locks of what is prepared again, before anyone else can.
+fn lock_prepared(locks: &Arc<Locks>, prepared: &PreparedTransactions) -> Result<BTreeMap<TxnId, LockSet>> {
+    let lock = |transaction: &Arc<PreparedTransaction>| {
+        let txn = transaction.head.txn;
+        let twice = |_| {
+            let message = format!("prepared transaction {txn} writes a node that another one writes, too");
+            Error::new(ErrorKind::Corrupt, message)
+        };
+        let mut set = locks.unlisted_owner(txn);
+        set.try_acquire_all(transaction.written(), LockMode::X).and_then(|()| set.seal()).map_err(twice)?;
+        Ok((txn, set))
+    };
+    prepared.undecided().map(lock).collect()
+}
+
+/// The first id of a transaction: no id is given twice, also if the clock goes back.
+fn first_txn(now_us: u64, prepared: &PreparedTransactions) -> u64 {
+    prepared.last_id().map_or(now_us, |last| now_us.max(last.0 + 1))
 }
 
 impl Core {

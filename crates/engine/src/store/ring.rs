@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use codegraph_vector_base::{NodeId, SeqNo, TxnId};
 
@@ -23,6 +24,13 @@ pub(crate) struct Effects {
     pub(crate) bytes: u64,
 }
 
+impl Effects {
+    /// The nodes that it put or deleted.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> {
+        self.puts.iter().map(|put| put.id).chain(self.deletes.iter().copied())
+    }
+}
+
 /// A node that a commit put.
 #[derive(Debug)]
 pub(crate) struct PutEffect {
@@ -40,6 +48,7 @@ pub(crate) struct Ring {
     bytes: u64,
     /// The newest commit that was dropped to keep the bounds.
     forgotten: SeqNo,
+    rewinds: u64,
 }
 
 impl Ring {
@@ -62,21 +71,51 @@ impl Ring {
 
     /// Takes back everything after `seqno`, which never happened.
     pub(crate) fn rewind(&mut self, seqno: SeqNo) {
+        self.rewinds += 1;
         while let Some((_, effects)) = self.commits.pop_back_if(|(last, _)| *last > seqno) {
             self.bytes -= effects.bytes;
         }
     }
 
-    /// Whether a commit after `seqno` fits `conflicts`. Commits that were forgotten count as fitting:
-    /// the caller starts again from a newer snapshot.
-    pub(crate) fn any_after(&self, seqno: SeqNo, conflicts: impl Fn(&Effects) -> bool) -> bool {
-        seqno < self.forgotten
-            || self
-                .commits
-                .iter()
-                .rev()
-                .take_while(|(at, _)| *at > seqno)
-                .any(|(_, effects)| conflicts(effects))
+    /// How often commits were taken back, whose SeqNos others have got since.
+    pub(crate) fn rewinds(&self) -> u64 {
+        self.rewinds
+    }
+
+    /// The commits after `seqno`, oldest first; `None` if some of them are no longer known.
+    pub(crate) fn since(&self, seqno: SeqNo) -> Option<impl Iterator<Item = (SeqNo, &Arc<Effects>)>> {
+        (seqno >= self.forgotten).then(|| {
+            let from = self.commits.partition_point(|(at, _)| *at <= seqno);
+            self.commits.range(from..).map(|(at, effects)| (*at, effects))
+        })
+    }
+}
+
+/// Counts the transactions, open or in doubt, that will validate nearest-neighbour searches: while there are any, commits
+/// leave their vectors in the ring.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Validating(Arc<AtomicUsize>);
+
+/// One of them. It is to be entered before its snapshot is taken; dropping it leaves.
+#[derive(Debug)]
+pub(crate) struct ValidatingGuard(Arc<AtomicUsize>);
+
+impl Validating {
+    /// Enters a transaction.
+    pub(crate) fn enter(&self) -> ValidatingGuard {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        ValidatingGuard(self.0.clone())
+    }
+
+    /// Whether there are any.
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+}
+
+impl Drop for ValidatingGuard {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -93,13 +132,26 @@ mod tests {
         let mut ring = Ring::after(SeqNo(10));
         ring.push(SeqNo(11), effects(1, 1));
         ring.push(SeqNo(12), effects(2, 1));
-        let wrote = |id: NodeId| move |effects: &Effects| effects.deletes.contains(&id);
-        assert!(ring.any_after(SeqNo(10), wrote(1)));
-        assert!(!ring.any_after(SeqNo(11), wrote(1)));
-        assert!(ring.any_after(SeqNo(11), wrote(2)));
-        assert!(ring.any_after(SeqNo(9), wrote(9)), "before the ring, anything may have happened");
+        let since = |ring: &Ring, seqno| -> Option<Vec<NodeId>> {
+            let commits = ring.since(SeqNo(seqno))?;
+            Some(commits.flat_map(|(_, effects)| effects.ids().collect::<Vec<_>>()).collect())
+        };
+        assert_eq!(since(&ring, 10), Some(vec![1, 2]));
+        assert_eq!(since(&ring, 11), Some(vec![2]));
+        assert_eq!(since(&ring, 12), Some(vec![]));
+        assert_eq!(since(&ring, 9), None, "before the ring, anything may have happened");
         ring.rewind(SeqNo(11));
-        assert!(!ring.any_after(SeqNo(11), wrote(2)));
+        assert_eq!((since(&ring, 11), ring.rewinds()), (Some(vec![]), 1));
+    }
+
+    #[test]
+    fn counts_who_validates() {
+        let validating = Validating::default();
+        let (one, other) = (validating.enter(), validating.clone().enter());
+        drop(one);
+        assert!(validating.any());
+        drop(other);
+        assert!(!validating.any());
     }
 
     #[test]

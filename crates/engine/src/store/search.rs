@@ -24,9 +24,10 @@ use codegraph_vector_ann::{ExactScan, Hit, TopK};
 use codegraph_vector_base::{Error, NodeId, Result, RowOrdinal, SeqNo};
 
 use super::core::Core;
+use super::pending_row::check_vector;
 use super::rows::check_memory;
-use super::write::check_vector;
 use crate::filter::Filter;
+use crate::id_map::NodeIdSet;
 use crate::memtable::MemRow;
 use crate::node::NodeMetadata;
 use crate::version::Version;
@@ -131,6 +132,16 @@ impl SearchRequest {
         self
     }
 
+    /// The same near a node's vector, among other nodes.
+    pub(crate) fn like(&self, id: NodeId, vector: Vec<f32>) -> Self {
+        let others = !Filter::ids([id]);
+        let filter = match &self.filter {
+            Some(filter) => filter.clone().and(others),
+            None => others,
+        };
+        Self { vector, filter: Some(filter), ..self.clone() }
+    }
+
     /// Refuses what cannot be.
     fn check(&self) -> Result<()> {
         if let Some(effort) = self.effort.filter(|effort| !(0.0..=1.0).contains(effort)) {
@@ -158,7 +169,7 @@ pub struct Match {
     pub node_id: NodeId,
     /// Higher is nearer; see [`SearchResults::score_kind`].
     pub score: f32,
-    /// The commit that wrote this version of it.
+    /// The commit that wrote this version of it; [`SeqNo::MAX`] if none has yet, since it is that of an open transaction.
     pub seqno: SeqNo,
     /// Its metadata, if asked for.
     pub metadata: Option<NodeMetadata>,
@@ -255,23 +266,53 @@ impl Core {
         requests: &[SearchRequest],
     ) -> Result<Vec<SearchResults>> {
         self.check_open()?;
-        let begun = requests.iter().map(|request| self.begin(request));
-        let mut searches = begun.collect::<Result<Vec<Search<'_>>>>()?;
+        requests.iter().try_for_each(|request| self.check_search(request))?;
+        let searches = self.find(version, seqno, requests)?;
+        searches.into_iter().map(|search| self.finish(version, seqno, search, |_| true)).collect()
+    }
+
+    /// The same as [`search`](Self::search) were the rows of `hidden` not there: so many more are looked for.
+    pub(crate) fn search_without(
+        &self,
+        version: &Version,
+        seqno: SeqNo,
+        request: &SearchRequest,
+        hidden: &NodeIdSet,
+    ) -> Result<SearchResults> {
+        self.check_open()?;
+        self.check_search(request)?;
+        let deeper = SearchRequest { limit: request.limit + hidden.len(), ..request.clone() };
+        let mut found = self.find(version, seqno, std::slice::from_ref(&deeper))?;
+        let search = Search { request, ..found.swap_remove(0) };
+        self.finish(version, seqno, search, |id| !hidden.contains(&id))
+    }
+
+    fn check_search(&self, request: &SearchRequest) -> Result<()> {
+        check_vector(&request.vector, self.dimension, self.metric)
+            .map_err(|error| error.context("the query vector"))?;
+        request.check()
+    }
+
+    /// What there is for each of several requests.
+    fn find<'r>(
+        &self,
+        version: &Version,
+        seqno: SeqNo,
+        requests: &'r [SearchRequest],
+    ) -> Result<Vec<Search<'r>>> {
+        let mut searches: Vec<_> = requests.iter().map(|request| self.begin(request)).collect();
         self.counters.searches.fetch_add(requests.len() as u64, Ordering::Relaxed);
         for search in &mut searches {
             fresh::scan_memtables(version, seqno, search);
         }
         self.scan_segments(version, seqno, &mut searches)?;
-        searches.into_iter().map(|search| self.finish(version, seqno, search)).collect()
+        Ok(searches)
     }
 
-    fn begin<'r>(&self, request: &'r SearchRequest) -> Result<Search<'r>> {
-        check_vector(&request.vector, self.dimension, self.metric)
-            .map_err(|error| error.context("the query vector"))?;
-        request.check()?;
+    fn begin<'r>(&self, request: &'r SearchRequest) -> Search<'r> {
         self.queries.push(&request.vector);
         let scan = ExactScan::new(self.metric, &request.vector);
-        Ok(Search { request, scan, top: TopK::new(request.limit), exact: true })
+        Search { request, scan, top: TopK::new(request.limit), exact: true }
     }
 
     fn scan_segments(&self, version: &Version, seqno: SeqNo, searches: &mut [Search<'_>]) -> Result<()> {
@@ -304,10 +345,18 @@ impl Core {
         coded.rank_anew(&ranking)
     }
 
-    fn finish(&self, version: &Version, seqno: SeqNo, search: Search<'_>) -> Result<SearchResults> {
+    /// The best of what was found and may be shown.
+    fn finish(
+        &self,
+        version: &Version,
+        seqno: SeqNo,
+        search: Search<'_>,
+        shows: impl Fn(NodeId) -> bool,
+    ) -> Result<SearchResults> {
         let Search { request, top, exact, .. } = search;
-        let far = |hit: &Hit<Place>| request.min_score.is_none_or(|least| hit.score >= least);
-        let hits = top.into_sorted().into_iter().take_while(far);
+        let near = |hit: &Hit<Place>| request.min_score.is_none_or(|least| hit.score >= least);
+        let hits = top.into_sorted().into_iter().take_while(near);
+        let hits = hits.filter(|hit| shows(hit.key.id)).take(request.limit);
         let matches = hits.map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
         Ok(SearchResults { matches, score_kind: self.metric.into(), seqno, exact })
     }

@@ -124,16 +124,8 @@ impl Snapshot {
     /// # Errors
     /// `NotFound` if there is no such node; as [`search`](Self::search).
     pub fn search_like(&self, id: NodeId, request: &SearchRequest) -> Result<SearchResults> {
-        let row = self.row(id)?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(id)))
-        })?;
-        let others = !Filter::ids([id]);
-        let filter = match &request.filter {
-            Some(filter) => filter.clone().and(others),
-            None => others,
-        };
-        let request = SearchRequest { vector: row.vector, filter: Some(filter), ..request.clone() };
-        self.search(&request)
+        let row = self.row(id)?.ok_or_else(|| no_such_node(id))?;
+        self.search(&request.like(id, row.vector))
     }
 
     /// For each of several requests what [`search`](Self::search) finds. Those without a filter share the scan of the
@@ -245,6 +237,11 @@ impl Snapshot {
         let runs = self.version.segments.len();
         Ok(InIdOrder { snapshot: self.clone(), recent: recent.into_iter().peekable(), places: vec![0; runs] })
     }
+}
+
+/// What is said where a node that is asked for is not there.
+pub(crate) fn no_such_node(id: NodeId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(id)))
 }
 
 /// Goes through memtables and segments side by side, in id order.

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use codegraph_vector_ann::{Metric, check_finite, norm};
-use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksum, SeqNo, limits};
+use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, SeqNo, TxnId};
 
-use super::commit::{CommitReceipt, Enqueued};
+use super::commit::{Assigned, CommitReceipt, Enqueued};
 use super::core::{Core, Writer};
-use super::ring::{Effects, PutEffect, Ring};
-use crate::consistency::{LockMode, LockSet, LockWait};
+use super::pending_row::PendingRow;
+use crate::consistency::{LockMode, LockSet, LockWait, Predicate, ReadSet, State};
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
-use crate::memtable::metadata_bytes;
-use crate::node::{CodeNode, NodeMetadata, check_path};
-use crate::record::{NewRow, Parts, RowHead};
+use crate::node::{CodeNode, check_path};
 use crate::version::Version;
 
 /// Races that a predicate write loses before it stops everyone else.
@@ -99,32 +96,18 @@ pub(crate) enum Locking {
     Try,
 }
 
-/// A row to be put, but for what only the row's lock can tell.
-struct Prepared<'a> {
-    id: NodeId,
-    vector: &'a [f32],
-    norm: f32,
-    metadata: Arc<NodeMetadata>,
-    encoded: Vec<u8>,
-}
-
-/// Which rows a write is about, where that depends on what there is.
-enum Predicate<'a> {
-    Filter(&'a Filter),
-    /// And what is to be there instead.
-    Path(&'a str, &'a [CodeNode]),
-}
-
 /// What a predicate write comes to at a snapshot.
 struct Plan<'a> {
+    version: Arc<Version>,
     seqno: SeqNo,
-    prepared: Vec<Prepared<'a>>,
+    rows: Vec<PendingRow<'a>>,
     doomed: Vec<NodeId>,
+    predicate: Predicate,
 }
 
 impl Plan<'_> {
     fn touched(&self) -> Vec<NodeId> {
-        self.doomed.iter().copied().chain(self.prepared.iter().map(|row| row.id)).collect()
+        self.doomed.iter().copied().chain(self.rows.iter().map(|row| row.id)).collect()
     }
 }
 
@@ -137,12 +120,8 @@ impl Core {
             Write::Put(nodes) => self.put(writer, nodes, locking)?,
             Write::UpdateVector { id, vector } => self.update_vector(writer, *id, vector, locking)?,
             Write::Delete(ids) => self.delete(writer, ids, locking)?,
-            Write::DeleteByFilter(filter) => {
-                self.predicate_write(writer, &Predicate::Filter(filter), locking)?
-            }
-            Write::ReplacePath { path, nodes } => {
-                check_path(path)?;
-                self.predicate_write(writer, &Predicate::Path(path, nodes), locking)?
+            Write::DeleteByFilter(_) | Write::ReplacePath { .. } => {
+                self.predicate_write(writer, write, locking)?
             }
         };
         Ok(PendingWrite { core: self.clone(), deleted, state })
@@ -152,10 +131,10 @@ impl Core {
         if nodes.is_empty() {
             return Err(Error::invalid("the batch is empty: there is nothing to store"));
         }
-        let prepared = self.prepare_all(nodes, None)?;
-        let guard = self.take(writer, prepared.iter().map(|row| row.id).collect(), locking)?;
+        let rows = self.pending_rows(nodes, None)?;
+        let guard = self.take(writer, rows.iter().map(|row| row.id).collect(), locking)?;
         let _shared = writer.gate.read();
-        let enqueued = self.enqueue_rows(prepared, &[], guard, |_| Ok(()))?;
+        let enqueued = self.enqueue_rows(None, &all(&rows), &[], guard, |_| Ok(()))?;
         Ok((0, Queued::Commit(enqueued)))
     }
 
@@ -174,8 +153,8 @@ impl Core {
             || Error::new(ErrorKind::NotFound, format!("there is no node {id} to update; put it instead"));
         let row = self.find_row(&version, seqno, id)?.ok_or_else(missing)?;
         let encoded = row.encoded.to_vec();
-        let prepared = Prepared { id, vector, norm, metadata: row.metadata()?, encoded };
-        let enqueued = self.enqueue_rows(vec![prepared], &[], guard, |_| Ok(()))?;
+        let row = PendingRow { id, vector: vector.into(), norm, metadata: row.metadata()?, encoded };
+        let enqueued = self.enqueue_rows(None, &[&row], &[], guard, |_| Ok(()))?;
         Ok((0, Queued::Commit(enqueued)))
     }
 
@@ -192,37 +171,32 @@ impl Core {
         if live.is_empty() {
             return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
         }
-        let enqueued = self.enqueue_rows(Vec::new(), &live, guard, |_| Ok(()))?;
+        let enqueued = self.enqueue_rows(None, &[], &live, guard, |_| Ok(()))?;
         Ok((live.len() as u64, Queued::Commit(enqueued)))
     }
 
     /// A write that depends on which rows match: it conflicts with commits since its snapshot that
     /// change that, and starts again.
-    fn predicate_write(
-        &self,
-        writer: &Writer,
-        predicate: &Predicate<'_>,
-        locking: Locking,
-    ) -> Result<(u64, Queued)> {
+    fn predicate_write(&self, writer: &Writer, write: &Write<'_>, locking: Locking) -> Result<(u64, Queued)> {
         for _ in 0..OPTIMISTIC_ATTEMPTS {
-            let plan = self.plan(predicate)?;
+            let plan = self.plan(write)?;
             let guard = self.take(writer, plan.touched(), locking)?;
             let _shared = writer.gate.read();
-            match self.carry_out(writer, predicate, plan, guard) {
+            match self.carry_out(writer, plan, guard) {
                 Err(error) if error.kind() == ErrorKind::Conflict && locking == Locking::Wait => {}
                 outcome => return outcome,
             }
         }
         let mut guard = self.take(writer, Vec::new(), locking)?;
         loop {
-            // Alone: whoever was queued is committed first, and nobody can get in between. Those who have locks may be
-            // waiting at the gate, so locks are waited for outside.
+            // Alone: whoever was queued is committed first, and nobody can get in between. Locks are waited for
+            // outside: those who have them may wait at the gate.
             let alone = writer.gate.write();
             self.drain()?;
-            let plan = self.plan(predicate)?;
+            let plan = self.plan(write)?;
             let touched = plan.touched();
             if guard.try_acquire_all(touched.clone(), LockMode::X).is_ok() {
-                return self.carry_out(writer, predicate, plan, guard);
+                return self.carry_out(writer, plan, guard);
             }
             drop(alone);
             drop(guard);
@@ -230,35 +204,38 @@ impl Core {
         }
     }
 
-    fn plan<'a>(&self, predicate: &Predicate<'a>) -> Result<Plan<'a>> {
+    /// What a predicate write comes to as things are.
+    fn plan<'a>(&self, write: &Write<'a>) -> Result<Plan<'a>> {
         let (version, seqno) = self.read_point();
-        let (prepared, matching) = match predicate {
-            Predicate::Path(path, nodes) => {
-                (self.prepare_all(nodes, Some(path))?, self.ids_of_path(&version, seqno, path)?)
+        let (rows, matching, predicate) = match write {
+            Write::ReplacePath { path, nodes } => {
+                check_path(path)?;
+                let matching = self.ids_of_path(&version, seqno, path)?;
+                (self.pending_rows(nodes, Some(path))?, matching, Predicate::Path((*path).to_owned()))
             }
-            Predicate::Filter(filter) => (Vec::new(), self.matching_ids(&version, seqno, filter)?),
+            Write::DeleteByFilter(filter) => {
+                let matching = self.matching_ids(&version, seqno, filter)?;
+                (Vec::new(), matching, Predicate::Matching((*filter).clone()))
+            }
+            _ => return Err(Error::invalid("this write has no predicate")),
         };
-        let staying: NodeIdSet = prepared.iter().map(|row| row.id).collect();
+        let staying: NodeIdSet = rows.iter().map(|row| row.id).collect();
         let doomed = matching.into_iter().filter(|id| !staying.contains(id)).collect();
-        Ok(Plan { seqno, prepared, doomed })
+        Ok(Plan { version, seqno, rows, doomed, predicate })
     }
 
-    fn carry_out(
-        &self,
-        writer: &Writer,
-        predicate: &Predicate<'_>,
-        plan: Plan<'_>,
-        guard: LockSet,
-    ) -> Result<(u64, Queued)> {
-        let Plan { seqno, prepared, doomed } = plan;
-        let doomed_ids: NodeIdSet = doomed.iter().copied().collect();
-        let validate = |ring: &Ring| validate_predicate(ring, seqno, &doomed_ids, predicate);
-        if prepared.is_empty() && doomed.is_empty() {
+    fn carry_out(&self, writer: &Writer, plan: Plan<'_>, guard: LockSet) -> Result<(u64, Queued)> {
+        let Plan { version, seqno, rows, doomed, predicate } = plan;
+        let mut reads = ReadSet::default();
+        reads.watch(seqno, predicate, Some(doomed.iter().copied().collect()));
+        let state = State { core: self, version: &version, seqno };
+        let validate = |assigned: &Assigned| reads.validate_rest(&state, &assigned.ring, None);
+        if rows.is_empty() && doomed.is_empty() {
             // Still a claim that nothing matches, which a queued commit may contradict.
-            writer.log.with_state(|assigned| validate(&assigned.ring))?;
+            writer.log.with_state(|assigned| validate(assigned))?;
             return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
         }
-        let enqueued = self.enqueue_rows(prepared, &doomed, guard, validate)?;
+        let enqueued = self.enqueue_rows(None, &all(&rows), &doomed, guard, validate)?;
         Ok((doomed.len() as u64, Queued::Commit(enqueued)))
     }
 
@@ -293,132 +270,52 @@ impl Core {
     }
 
     /// Resolves rows under their locks and queues the commit.
-    fn enqueue_rows(
+    ///
+    /// # Errors
+    /// Those of `validate`; `TooLarge`; `ReadOnly` and `Closed`.
+    pub(crate) fn enqueue_rows(
         &self,
-        rows: Vec<Prepared<'_>>,
+        transaction: Option<TxnId>,
+        rows: &[&PendingRow<'_>],
         deletes: &[NodeId],
         guard: LockSet,
-        validate: impl FnOnce(&Ring) -> Result<()>,
+        validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Enqueued> {
         let (version, seqno) = self.read_point();
-        let parts = self.resolve_rows(&version, seqno, &rows, deletes)?;
-        let put = |row: &Prepared<'_>| PutEffect {
-            id: row.id,
-            metadata: row.metadata.clone(),
-            norm: row.norm,
-            vector: None,
-        };
-        let puts = rows.iter().map(put).collect();
-        let of_rows = rows.iter().map(|row| metadata_bytes(row.encoded.len()));
-        let bytes = of_rows.sum::<u64>() + size_of_val(deletes) as u64;
-        let effects = Effects { puts, deletes: deletes.to_vec(), bytes, ..Effects::default() };
+        let parts = self.resolve_rows(&version, seqno, rows, deletes)?;
+        let effects = self.writer()?.effects(transaction, rows, deletes);
         self.enqueue(&parts, Arc::new(effects), guard, validate)
     }
+}
 
-    fn resolve_rows<'a>(
-        &self,
-        version: &Version,
-        seqno: SeqNo,
-        rows: &'a [Prepared<'_>],
+#[cfg(test)]
+impl Core {
+    /// Prepares a transaction that puts and deletes these nodes, and has read those.
+    pub(crate) fn prepare_batch(
+        self: &Arc<Self>,
+        txn: TxnId,
+        nodes: &[CodeNode],
         deletes: &[NodeId],
-    ) -> Result<Parts<'a>> {
-        let mut resolved = Vec::with_capacity(rows.len());
-        for row in rows {
-            let head = RowHead {
-                id: row.id,
-                created_us: self.created_us(version, seqno, row.id)?.unwrap_or(0),
-                norm: row.norm,
-                metadata_bytes: row.encoded.len() as u32,
-                checksum: RowChecksum::of(row.id, bytemuck::cast_slice(row.vector), &row.encoded),
-            };
-            resolved.push(NewRow { head, vector: row.vector, metadata: &row.encoded });
-        }
-        let part_bytes = self.switches.batch_part_bytes.unwrap_or(limits::BATCH_PART_BYTES);
-        Parts::new(resolved, deletes, part_bytes, self.settings.load().max_batch_bytes)
-    }
-
-    fn prepare_all<'a>(&self, nodes: &'a [CodeNode], path: Option<&str>) -> Result<Vec<Prepared<'a>>> {
-        let mut seen = NodeIdSet::with_capacity_and_hasher(nodes.len(), Default::default());
-        nodes
-            .iter()
-            .map(|node| {
-                if !seen.insert(node.id) {
-                    return Err(Error::invalid(format!("node {} is in this batch twice", node.id)));
-                }
-                let norm = self.check_vector(node.id, &node.embedding)?;
-                let metadata = with_path(node.metadata(), path)
-                    .map_err(|error| error.context(format_args!("node {}", node.id)))?;
-                let encoded =
-                    metadata.encode().map_err(|error| error.context(format_args!("node {}", node.id)))?;
-                Ok(Prepared {
-                    id: node.id,
-                    vector: &node.embedding,
-                    norm,
-                    metadata: Arc::new(metadata),
-                    encoded,
-                })
-            })
-            .collect()
-    }
-
-    /// The norm of a vector that may be stored.
-    pub(crate) fn check_vector(&self, id: NodeId, vector: &[f32]) -> Result<f32> {
-        check_vector(vector, self.dimension, self.metric)
-            .map_err(|error| error.context(format_args!("the vector of node {id}")))
+        reads: ReadSet,
+    ) -> Result<codegraph_vector_base::Lsn> {
+        self.make_room()?;
+        let writer = self.writer()?;
+        let rows = self.pending_rows(nodes, None)?;
+        let touched = rows.iter().map(|row| row.id).chain(deletes.iter().copied()).collect();
+        let guard = self.take(writer, touched, Locking::Try)?;
+        let _shared = writer.gate.read();
+        let (version, snapshot) = self.read_point();
+        let rows = all(&rows);
+        let parts = &self.resolve_rows(&version, snapshot, &rows, deletes)?;
+        let effects = Arc::new(writer.effects(Some(txn), &rows, deletes));
+        let level = crate::consistency::IsolationLevel::RepeatableRead;
+        self.prepare(
+            super::prepared::Preparation { txn, level, snapshot, parts, effects, reads, guard },
+            |_| Ok(()),
+        )
     }
 }
 
-/// The norm of a vector that can be stored or searched for in a store of this dimension and metric.
-pub(crate) fn check_vector(vector: &[f32], dimension: usize, metric: Metric) -> Result<f32> {
-    if vector.len() != dimension {
-        let message =
-            format!("it has {} dimensions, and this store's vectors have {dimension}", vector.len());
-        return Err(Error::invalid(message));
-    }
-    if let Err(at) = check_finite(vector) {
-        return Err(Error::invalid(format!("the number at {at} is {}, not finite", vector[at])));
-    }
-    let norm = norm(vector);
-    if !norm.is_finite() {
-        return Err(Error::invalid("its length overflows; scale it down"));
-    }
-    if norm == 0.0 && metric == Metric::Cosine {
-        return Err(Error::invalid("it is zero, which has no direction for the cosine metric"));
-    }
-    Ok(norm)
-}
-
-fn with_path(mut metadata: NodeMetadata, path: Option<&str>) -> Result<NodeMetadata> {
-    match (path, &metadata.path) {
-        (None, _) => {}
-        (Some(path), None) => metadata.path = Some(path.to_owned()),
-        (Some(path), Some(own)) if own == path => {}
-        (Some(path), Some(own)) => {
-            return Err(Error::invalid(format!("it has the path {own:?}, and {path:?} is being replaced")));
-        }
-    }
-    Ok(metadata)
-}
-
-/// Refuses a predicate write if a commit after its snapshot changed which rows match, or one of
-/// the rows that it resolved.
-fn validate_predicate(
-    ring: &Ring,
-    seqno: SeqNo,
-    doomed: &NodeIdSet,
-    predicate: &Predicate<'_>,
-) -> Result<()> {
-    let conflicts = |effects: &Effects| {
-        let matches = |put: &PutEffect| match predicate {
-            Predicate::Path(path, _) => put.metadata.path.as_deref() == Some(path),
-            Predicate::Filter(filter) => filter.matches(put.id, &put.metadata),
-        };
-        let put = |put: &PutEffect| doomed.contains(&put.id) || matches(put);
-        effects.puts.iter().any(put) || effects.deletes.iter().any(|id| doomed.contains(id))
-    };
-    if ring.any_after(seqno, conflicts) {
-        let message = "a concurrent commit changed which nodes this write applies to; try again";
-        return Err(Error::new(ErrorKind::Conflict, message));
-    }
-    Ok(())
+fn all<'a, 'v>(rows: &'a [PendingRow<'v>]) -> Vec<&'a PendingRow<'v>> {
+    rows.iter().collect()
 }

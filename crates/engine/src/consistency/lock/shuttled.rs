@@ -189,11 +189,13 @@ fn an_idle_owner_that_is_wounded_lets_go_at_once() {
         let mut young = case.locks.owner(TxnId(9));
         case.acquire(&mut young, Node(0), X).unwrap();
         *idle.lock() = Some(young);
-        let old = {
+        let others = [1, 20].map(|id| {
             let case = case.clone();
-            thread::spawn(move || case.run(1, &[(Node(0), X)]))
-        };
-        old.join().unwrap();
+            thread::spawn(move || case.run(id, &[(Node(0), X)]))
+        });
+        for thread in others {
+            thread.join().unwrap();
+        }
         assert!(idle.lock().is_none());
         assert_eq!(rolled_back.load(Ordering::Relaxed), 1);
         case.finish();
