@@ -20,6 +20,7 @@ pub mod corpus;
 pub mod generators;
 pub mod history;
 mod rng;
+pub mod scheduled;
 mod sim;
 
 pub use clock::SimClock;
