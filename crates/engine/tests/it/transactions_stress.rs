@@ -65,7 +65,12 @@ fn transfer(txn: &mut Transaction, from: NodeId, to: NodeId, amount: i64) -> Res
 }
 
 /// The same in two phases, decided by the guard or by number.
-fn in_two_phases(store: &PersistentVectorStore, level: IsolationLevel, rng: &mut Rng, of: [NodeId; 2]) -> Result<()> {
+fn in_two_phases(
+    store: &PersistentVectorStore,
+    level: IsolationLevel,
+    rng: &mut Rng,
+    of: [NodeId; 2],
+) -> Result<()> {
     let mut txn = store.begin(level)?;
     transfer(&mut txn, of[0], of[1], rng.between(1, 30) as i64)?;
     let id = txn.prepare()?;
@@ -125,7 +130,8 @@ impl Bank<'_> {
             audit(of_all(self.store));
             // A search of one transaction, and single reads of another, see the same as a snapshot does.
             let mut txn = self.store.begin(IsolationLevel::ALL[rng.between(1, 4)]).unwrap();
-            let everything = SearchRequest::new(vec![1.0; DIMENSION], 100).with_filter(Filter::prefix("path", "pair-"));
+            let everything =
+                SearchRequest::new(vec![1.0; DIMENSION], 100).with_filter(Filter::prefix("path", "pair-"));
             let found = txn.search(&everything).unwrap().matches;
             audit(found.into_iter().map(|hit| match hit.metadata.unwrap().attributes["balance"] {
                 AttributeValue::Integer(balance) => (hit.node_id, balance),
@@ -153,7 +159,8 @@ impl Drop for Closing<'_> {
 }
 
 fn stress(deadlocks: DeadlockPolicy) {
-    let seconds = std::env::var("CGV_STRESS_SECONDS").ok().map(|text| text.parse().expect("a number of seconds"));
+    let seconds =
+        std::env::var("CGV_STRESS_SECONDS").ok().map(|text| text.parse().expect("a number of seconds"));
     let timed = seconds.is_some();
     let folder = tempfile::tempdir().unwrap();
     let (path, backups) = (folder.path().join("store"), folder.path().join("backups"));
@@ -166,7 +173,12 @@ fn stress(deadlocks: DeadlockPolicy) {
         .unwrap();
     let accounts: Vec<_> = (0..2 * PAIRS).map(|id| account(id, START)).collect();
     store.put_batch(&accounts).unwrap();
-    let bank = Bank { store: &store, done: AtomicU64::new(0), retries: AtomicU64::new(0), open: AtomicBool::new(true) };
+    let bank = Bank {
+        store: &store,
+        done: AtomicU64::new(0),
+        retries: AtomicU64::new(0),
+        open: AtomicBool::new(true),
+    };
     let audits = thread::scope(|scope| {
         let tellers: Vec<_> = (0..THREADS)
             .map(|seed| {
@@ -203,7 +215,10 @@ fn stress(deadlocks: DeadlockPolicy) {
     let ended = |level: &codegraph_vector::LevelStatistics| {
         level.committed + level.rolled_back + level.aborted.iter().map(|(_, count)| count).sum::<u64>()
     };
-    assert!(statistics.levels.iter().all(|level| level.begun == ended(level)), "each begins once and ends once");
+    assert!(
+        statistics.levels.iter().all(|level| level.begun == ended(level)),
+        "each begins once and ends once"
+    );
     assert!(statistics.aborted(ConflictCause::Write) + statistics.aborted(ConflictCause::Read) > 0);
     // What was acknowledged is there afterwards.
     let before = of_all(&store);

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use codegraph_vector::{
-    CodeNode, Conflict, ConflictCause, DeadlockPolicy, ErrorKind, IsolationLevel, LockMode, LockTarget, NodeId,
-    PersistentVectorStore, Result, TransactionOptions, Write,
+    CodeNode, Conflict, ConflictCause, DeadlockPolicy, ErrorKind, IsolationLevel, LockMode, LockTarget,
+    NodeId, PersistentVectorStore, Result, TransactionOptions, Write,
 };
 
 use super::{Place, assert_holds, model_of};

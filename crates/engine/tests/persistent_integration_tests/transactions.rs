@@ -88,8 +88,11 @@ fn a_transaction_sees_its_own_writes_in_every_kind_of_read() {
         assert_eq!(txn.get(id).unwrap().as_ref(), model.get(&id));
     }
     for filter in [Filter::everything(), rust, Filter::range("start_line", 100..500)] {
-        let matching: Vec<_> =
-            model.values().filter(|node| filter.matches(node.id, &node.metadata())).map(|node| node.id).collect();
+        let matching: Vec<_> = model
+            .values()
+            .filter(|node| filter.matches(node.id, &node.metadata()))
+            .map(|node| node.id)
+            .collect();
         assert_eq!(txn.ids(&filter).unwrap(), matching);
         assert_eq!(txn.count(&filter).unwrap(), matching.len() as u64);
         let query = model.values().next().unwrap().embedding.clone();

@@ -78,7 +78,11 @@ fn g2_item_write_skew_on_rows_that_were_found() {
 }
 
 /// Two transactions look for something, find nothing, and each puts what the other looked for.
-fn phantoms(world: &super::World, level: codegraph_vector::IsolationLevel, look: fn(&mut Txn) -> usize) -> bool {
+fn phantoms(
+    world: &super::World,
+    level: codegraph_vector::IsolationLevel,
+    look: fn(&mut Txn) -> usize,
+) -> bool {
     let (mut t1, mut t2) = (world.begin(level), world.begin(level));
     assert_eq!((look(&mut t1), look(&mut t2)), (0, 0));
     t1.set(3, 30).unwrap();

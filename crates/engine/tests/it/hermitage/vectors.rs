@@ -21,7 +21,10 @@ fn an_aborted_upsert_is_in_no_index_and_no_search() {
         // Flushes and merges go on, and take nothing of it along.
         world.index();
         let unchanged = || {
-            assert_eq!((world.near(10, 5), world.near(20, 5)), (Values::from([(1, 10)]), Values::from([(2, 20)])));
+            assert_eq!(
+                (world.near(10, 5), world.near(20, 5)),
+                (Values::from([(1, 10)]), Values::from([(2, 20)]))
+            );
             assert_eq!((world.near(101, 5), world.values()), (Values::new(), two(10, 20)));
         };
         unchanged();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::thread::{self, JoinHandle};
 
 use codegraph_vector::{
-    AttributeValue, CodeNode, CommitReceipt, ConflictCause, Error, Filter, IndexPolicy, IsolationLevel, Metric,
-    NodeId, OpenOptions, PersistentVectorStore, Result, SearchRequest, SearchResults, Settings,
+    AttributeValue, CodeNode, CommitReceipt, ConflictCause, Error, Filter, IndexPolicy, IsolationLevel,
+    Metric, NodeId, OpenOptions, PersistentVectorStore, Result, SearchRequest, SearchResults, Settings,
     TestSwitches, Transaction,
 };
 use codegraph_vector_testkit::{Rng, SimVfs, generators};
@@ -235,7 +235,8 @@ fn request(search: Search, value: i64, radius: i64) -> SearchRequest {
 
 /// Values that were found, those beyond the radius left out.
 fn found(results: SearchResults, value: i64, radius: i64) -> Values {
-    let values = results.matches.into_iter().map(|hit| (hit.node_id, number(&hit.metadata.unwrap().attributes)));
+    let values =
+        results.matches.into_iter().map(|hit| (hit.node_id, number(&hit.metadata.unwrap().attributes)));
     values.filter(|(_, of)| (of - value).abs() <= radius).collect()
 }
 

@@ -102,7 +102,8 @@ fn no_history_shows_what_its_levels_forbid() {
         }
         return;
     }
-    let (first, count) = (number("CGV_HISTORIES_FIRST").unwrap_or(0), number("CGV_HISTORIES").unwrap_or(SEEDS));
+    let (first, count) =
+        (number("CGV_HISTORIES_FIRST").unwrap_or(0), number("CGV_HISTORIES").unwrap_or(SEEDS));
     let did = all(first..first + count).unwrap_or_else(|(seed, error)| {
         panic!("history of seed {seed}: {error}\n  again: CGV_HISTORY={seed} cargo test -p codegraph-vector --test it no_history -- --nocapture")
     });

@@ -72,7 +72,9 @@ pub(super) fn node(item: Item, version: Version, group: usize) -> CodeNode {
 
 pub(super) fn group_of(node: &CodeNode) -> usize {
     match node.attributes["group"] {
-        AttributeValue::Integer(group) if node.path.as_deref() == Some(&path(group as usize)) => group as usize,
+        AttributeValue::Integer(group) if node.path.as_deref() == Some(&path(group as usize)) => {
+            group as usize
+        }
         _ => panic!("a row of two halves: {node:?}"),
     }
 }
@@ -129,18 +131,51 @@ pub(super) type Bracket = (u64, u64);
 /// A statement, and what came of it.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
-    Get { item: Item, version: Option<Version>, at: Bracket },
+    Get {
+        item: Item,
+        version: Option<Version>,
+        at: Bracket,
+    },
     /// With the state that it says it searched.
-    Search { ask: Ask, found: Vec<(Item, Version)>, seqno: u64, at: Bracket },
-    Count { group: usize, count: u64, at: Bracket },
-    Ids { group: usize, ids: Vec<Item>, at: Bracket },
-    Put { item: Item, version: Version, group: usize },
+    Search {
+        ask: Ask,
+        found: Vec<(Item, Version)>,
+        seqno: u64,
+        at: Bracket,
+    },
+    Count {
+        group: usize,
+        count: u64,
+        at: Bracket,
+    },
+    Ids {
+        group: usize,
+        ids: Vec<Item>,
+        at: Bracket,
+    },
+    Put {
+        item: Item,
+        version: Version,
+        group: usize,
+    },
     /// With the group that it kept.
-    Update { item: Item, version: Version, group: usize },
+    Update {
+        item: Item,
+        version: Version,
+        group: usize,
+    },
     /// There was one to delete.
-    Delete { item: Item, version: Version },
+    Delete {
+        item: Item,
+        version: Version,
+    },
     /// Everything in a group was deleted but for what was put there; so many rows are gone, if it was said.
-    Replace { group: usize, put: Option<(Item, Version)>, dead: u64, deleted: Option<u64> },
+    Replace {
+        group: usize,
+        put: Option<(Item, Version)>,
+        dead: u64,
+        deleted: Option<u64>,
+    },
     Savepoint,
     /// Back to the last savepoint.
     RollBack,

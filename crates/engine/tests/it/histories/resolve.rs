@@ -167,9 +167,8 @@ fn install(recorded: &[Recorded], groups: &BTreeMap<Version, usize>) -> Check<St
         let resolver = Resolver { one, place: Some(seqno), groups, states: &states };
         let (_, own) = resolver.events().map_err(|error| format!("transaction {}: {error}", one.id))?;
         let last: BTreeMap<Item, Kept> = own.writes.into_iter().collect();
-        let changes = |(item, kept): &(Item, Kept)| {
-            kept.group.is_some() || states.at(*item, seqno).group.is_some()
-        };
+        let changes =
+            |(item, kept): &(Item, Kept)| kept.group.is_some() || states.at(*item, seqno).group.is_some();
         let last: Vec<(Item, Kept)> = last.into_iter().filter(changes).collect();
         if last.is_empty() {
             continue;
@@ -243,7 +242,9 @@ impl Resolver<'_> {
                     if let Some(before) = own.get(*item).or_else(below)
                         && before.group != Some(*group)
                     {
-                        return Err(format!("the update of {item} kept group {group}, but it was {before:?}"));
+                        return Err(format!(
+                            "the update of {item} kept group {group}, but it was {before:?}"
+                        ));
                     }
                     self.write(*item, *version, &mut own, &mut events);
                 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use codegraph_vector::Metric;
 use codegraph_vector::{
     DeadlockPolicy, NodeId, OpenOptions, PersistentVectorStore, Settings, TestSwitches, TransactionConfig,
 };
-use codegraph_vector::Metric;
 use codegraph_vector_testkit::history::{Level, Version};
 use codegraph_vector_testkit::{CrashStyle, Rng, SimVfs};
 use parking_lot::Mutex;
@@ -81,7 +81,8 @@ fn open(sim: &SimVfs, rng: &mut Rng, validates: bool) -> Result<PersistentVector
 pub(super) fn run(seed: u64, validates: bool) -> Result<Outcome, String> {
     let rng = &mut Rng::new(seed);
     let sim = SimVfs::new(rng.next_u64());
-    let level = [None, None, Some(0), Some(1), Some(2), Some(3), Some(3)][rng.below(7)].map(|at| Level::ALL[at]);
+    let level =
+        [None, None, Some(0), Some(1), Some(2), Some(3), Some(3)][rng.below(7)].map(|at| Level::ALL[at]);
     let shared = Shared {
         store: open(&sim, rng, validates)?,
         versions: Arc::new(Versions::default()),
@@ -190,7 +191,9 @@ fn process(
             }
             None => {
                 if let Some((sim, at)) = crash_at {
-                    while shared.visible() < at as u64 / 4 && !threads.iter().all(|thread| thread.is_finished()) {
+                    while shared.visible() < at as u64 / 4
+                        && !threads.iter().all(|thread| thread.is_finished())
+                    {
                         thread::yield_now();
                     }
                     crash = Some(power_cut(shared, sim, rng));
@@ -236,7 +239,10 @@ fn recover(
 ) -> Result<Vec<(Recorded, bool)>, String> {
     let at = store.snapshot().map_err(|error| format!("snapshot: {error:?}"))?.seqno().0;
     if at < crash.acknowledged {
-        return Err(format!("lost: commit {at} is the last, but {} had been acknowledged", crash.acknowledged));
+        return Err(format!(
+            "lost: commit {at} is the last, but {} had been acknowledged",
+            crash.acknowledged
+        ));
     }
     holds(store, before, at).map_err(|error| format!("after a crash: {error}"))?;
     let in_doubt = store.in_doubt().map_err(|error| format!("in doubt: {error:?}"))?;

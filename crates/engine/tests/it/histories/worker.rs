@@ -1,18 +1,19 @@
 //! A worker: random transactions and single writes, one after the other, recorded.
 
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use codegraph_vector::{
-    ErrorKind, Filter, IsolationLevel, PersistentVectorStore, Result, Savepoint, SearchRequest, Transaction, TxnId, WriteOutcome,
+    ErrorKind, Filter, IsolationLevel, PersistentVectorStore, Result, Savepoint, SearchRequest, Transaction,
+    TxnId, WriteOutcome,
 };
 use codegraph_vector_testkit::Rng;
 use codegraph_vector_testkit::history::{Item, Level, Version};
 use parking_lot::Mutex;
 
 use super::record::{
-    Ask, Bracket, Ending, GROUPS, ITEMS, Recorded, Seen, Versions, by_group, found, group_of, node, path, vector,
-    version_of,
+    Ask, Bracket, Ending, GROUPS, ITEMS, Recorded, Seen, Versions, by_group, found, group_of, node, path,
+    vector, version_of,
 };
 use super::turns::Turn;
 
@@ -114,7 +115,7 @@ impl Shared {
         done
     }
 
-    fn decide(&self, mut recorded: Recorded, commits: bool) -> Recorded {
+    pub(super) fn decide(&self, mut recorded: Recorded, commits: bool) -> Recorded {
         let txn = recorded.txn.expect("it was prepared");
         if commits {
             let receipt = self.store.commit_prepared(txn).unwrap();
