@@ -120,35 +120,37 @@ fn groups(recorded: &[Recorded]) -> BTreeMap<Version, usize> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Effect {
     Sure,
-    /// It deleted what it had put itself, and there may have been nothing before.
+    /// It deleted what it had put itself, and there may have been nothing before: then the receipt is of the commit before.
     Unsure,
     None,
 }
 
 fn effect(one: &Recorded) -> Effect {
-    // Who wrote an item first and last; the rows that a predicate write deleted are nobody's.
+    // What was written, put or deleted, in order; the rows that a predicate write deleted are nobody's.
     let (mut own, mut savepoints) = (Vec::new(), Vec::new());
     for seen in &one.seen {
         match seen {
             Seen::Put { item, .. } | Seen::Update { item, .. } => own.push((Some(*item), true)),
             Seen::Delete { item, .. } => own.push((Some(*item), false)),
             Seen::Replace { put, deleted, .. } => {
-                own.extend(put.map(|(item, _)| (Some(item), true)));
                 own.extend(deleted.filter(|deleted| *deleted > 0).map(|_| (None, false)));
+                own.extend(put.map(|(item, _)| (Some(item), true)));
             }
             Seen::Savepoint => savepoints.push(own.len()),
             Seen::RollBack => own.truncate(savepoints.last().copied().unwrap_or(0)),
             _ => {}
         }
     }
-    let last: BTreeMap<Option<Item>, bool> = own.iter().copied().collect();
-    let first: BTreeMap<Option<Item>, bool> = own.iter().rev().copied().collect();
-    let of_item = |(item, is_put): (&Option<Item>, &bool)| match (is_put, first[item]) {
-        (false, true) => Effect::Unsure,
-        // What is deleted and nothing else was there before.
-        (false, false) | (true, _) => Effect::Sure,
+    // What is put and not deleted afterwards stays; what is deleted first was somebody else's.
+    let is_sure = |(at, (item, is_put)): (usize, &(Option<Item>, bool))| match is_put {
+        true => !own[at..].iter().any(|(other, is_put)| !is_put && (other == item || other.is_none())),
+        false => !own[..at].iter().any(|(other, is_put)| *is_put && (other == item || item.is_none())),
     };
-    last.iter().map(of_item).min().unwrap_or(Effect::None)
+    match own.iter().enumerate().any(is_sure) {
+        true => Effect::Sure,
+        false if own.is_empty() => Effect::None,
+        false => Effect::Unsure,
+    }
 }
 
 /// Makes the states, commit by commit.
@@ -165,7 +167,11 @@ fn install(recorded: &[Recorded], groups: &BTreeMap<Version, usize>) -> Check<St
             continue; // The receipt of a commit that changed nothing names the one before.
         }
         let resolver = Resolver { one, place: Some(seqno), groups, states: &states };
-        let (_, own) = resolver.events().map_err(|error| format!("transaction {}: {error}", one.id))?;
+        let own = match resolver.events() {
+            Ok((_, own)) => own,
+            Err(_) if effect == Effect::Unsure => continue,
+            Err(error) => return Err(format!("transaction {}: {error}", one.id)),
+        };
         let last: BTreeMap<Item, Kept> = own.writes.into_iter().collect();
         let changes =
             |(item, kept): &(Item, Kept)| kept.group.is_some() || states.at(*item, seqno).group.is_some();
@@ -211,9 +217,11 @@ impl Resolver<'_> {
             Ending::Aborted => End::Aborted,
             Ending::Committed(_) => End::Committed(self.place),
         };
-        if end == End::Committed(None) {
-            // What it wrote it took back itself.
-            events.extend(own.writes.iter().rev().map(|(_, kept)| Event::Undo(kept.version)));
+        if end != End::Aborted {
+            // What it put and deleted again, and was not there before, was never there to others.
+            let left = |item: Item| self.place.map(|place| self.states.at(item, place));
+            let gone = own.writes.iter().rev().filter(|(item, _)| left(*item) != own.get(*item));
+            events.extend(gone.map(|(_, kept)| Event::Undo(kept.version)));
         }
         if let (Some(snapshot), Some((low, high))) = (self.one.snapshot, self.one.first)
             && !(low..=high).contains(&snapshot)

@@ -189,7 +189,9 @@ impl Shared {
             let before = self.visible();
             let statement = Statement { shared: self, txn: &mut txn, recorded: &mut recorded, before };
             let outcome = statement.run(rng, &mut savepoints);
-            recorded.first.get_or_insert((before, self.visible()));
+            if !matches!(outcome, Ok(false)) {
+                recorded.first.get_or_insert((before, self.visible()));
+            }
             if is_conflict(&outcome) {
                 return recorded; // Dropping it rolls it back, if that has not been done yet.
             }
@@ -262,33 +264,31 @@ impl Statement<'_> {
         (self.before, self.shared.visible())
     }
 
-    fn run(mut self, rng: &mut Rng, savepoints: &mut Vec<Savepoint>) -> Result<()> {
-        let seen = match rng.below(20) {
-            0..6 => self.read(rng)?,
+    /// Runs it; tells whether it looked at the store.
+    fn run(mut self, rng: &mut Rng, savepoints: &mut Vec<Savepoint>) -> Result<bool> {
+        let (looked, seen) = match rng.below(20) {
+            0..6 => (true, Some(self.read(rng)?)),
             6..10 => {
                 let ask = Ask::random(rng);
                 let results = self.txn.search(&ask.request())?;
                 let (found, seqno) = (found(&results.matches), results.seqno.0);
-                Seen::Search { ask, found, seqno, at: self.at() }
+                (true, Some(Seen::Search { ask, found, seqno, at: self.at() }))
             }
-            10..17 => match self.write(rng)? {
-                Some(seen) => seen,
-                None => return Ok(()),
-            },
+            10..17 => (true, self.write(rng)?),
             17 | 18 => {
                 savepoints.push(self.txn.savepoint()?);
-                Seen::Savepoint
+                (false, Some(Seen::Savepoint))
             }
             _ => match savepoints.last() {
                 Some(last) => {
                     self.txn.rollback_to(last)?;
-                    Seen::RollBack
+                    (false, Some(Seen::RollBack))
                 }
-                None => return Ok(()),
+                None => (false, None),
             },
         };
-        self.recorded.seen.push(seen);
-        Ok(())
+        self.recorded.seen.extend(seen);
+        Ok(looked)
     }
 
     fn read(&mut self, rng: &mut Rng) -> Result<Seen> {
