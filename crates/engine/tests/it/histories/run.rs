@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use codegraph_vector::Metric;
 use codegraph_vector::{
-    DeadlockPolicy, NodeId, OpenOptions, PersistentVectorStore, Settings, TestSwitches, TransactionConfig,
+    DeadlockPolicy, Environment, Metric, NodeId, OpenOptions, PersistentVectorStore, Settings, TestSwitches, TransactionConfig,
 };
 use codegraph_vector_testkit::history::{Level, Version};
-use codegraph_vector_testkit::{CrashStyle, Rng, SimVfs};
+use codegraph_vector_testkit::{CrashStyle, Rng, SimClock, SimVfs};
 use parking_lot::Mutex;
 
 use super::record::{Ending, GROUPS, ITEMS, Recorded, Seen, Versions, node, version_of};
@@ -62,7 +61,12 @@ struct Crash {
     in_doubt: Vec<u64>,
 }
 
-fn open(sim: &SimVfs, rng: &mut Rng, validates: bool) -> Result<PersistentVectorStore, String> {
+fn open(
+    sim: &SimVfs,
+    clock: &SimClock,
+    rng: &mut Rng,
+    validates: bool,
+) -> Result<PersistentVectorStore, String> {
     let deadlocks = *rng.pick(&[DeadlockPolicy::Detect, DeadlockPolicy::WoundWait]);
     let settings = Settings {
         transactions: TransactionConfig { deadlocks, ..TransactionConfig::default() },
@@ -72,6 +76,8 @@ fn open(sim: &SimVfs, rng: &mut Rng, validates: bool) -> Result<PersistentVector
         metric: Some(Metric::Euclidean),
         settings: Some(settings),
         switches: TestSwitches { skip_validation: !validates, ..TestSwitches::default() },
+        // One clock for all processes: it numbers transactions.
+        environment: Environment { clock: Arc::new(clock.clone()), ..sample::environment(sim) },
         ..sample::options(sim)
     };
     PersistentVectorStore::open(ROOT, options).map_err(|error| format!("open: {error:?}"))
@@ -80,11 +86,11 @@ fn open(sim: &SimVfs, rng: &mut Rng, validates: bool) -> Result<PersistentVector
 /// Runs a seed.
 pub(super) fn run(seed: u64, validates: bool) -> Result<Outcome, String> {
     let rng = &mut Rng::new(seed);
-    let sim = SimVfs::new(rng.next_u64());
+    let (sim, clock) = (SimVfs::new(rng.next_u64()), SimClock::default());
     let level =
         [None, None, Some(0), Some(1), Some(2), Some(3), Some(3)][rng.below(7)].map(|at| Level::ALL[at]);
     let shared = Shared {
-        store: open(&sim, rng, validates)?,
+        store: open(&sim, &clock, rng, validates)?,
         versions: Arc::new(Versions::default()),
         level,
         transactions: Arc::new(AtomicU64::new(0)),
@@ -104,7 +110,7 @@ pub(super) fn run(seed: u64, validates: bool) -> Result<Outcome, String> {
             };
             let Shared { versions, transactions, store, .. } = shared;
             close(store)?;
-            let store = open(&crash.sim, rng, validates)?;
+            let store = open(&crash.sim, &clock, rng, validates)?;
             let to_decide = recover(&store, &crash, &before, &mut recorded, rng)?;
             did.crashes += 1;
             did.in_doubt += to_decide.len() as u64;
