@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use self::run::{Did, Outcome, run};
 
 /// Histories of a run in CI.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1000;
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;

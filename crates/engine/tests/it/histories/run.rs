@@ -41,7 +41,7 @@ impl Did {
     /// The number of what happened least.
     pub(super) fn least(&self) -> u64 {
         let Did { committed, aborted, waits, prepared, crashes, in_doubt } = *self;
-        [committed, aborted, waits, prepared, crashes, in_doubt * 3].into_iter().min().unwrap_or(0)
+        [committed, aborted, waits, prepared, crashes, in_doubt * 5].into_iter().min().unwrap_or(0)
     }
 }
 
@@ -174,7 +174,7 @@ fn process(
 ) -> Option<Crash> {
     let workers = rng.between(2, 5);
     let (turns, conductor) = turns(workers, rng.chance(0.7));
-    let crash_at = sim.filter(|_| rng.chance(0.35)).map(|sim| (sim, rng.between(1, 40)));
+    let crash_at = sim.filter(|_| rng.chance(0.4)).map(|sim| (sim, rng.between(4, 40)));
     let mut crash = None;
     thread::scope(|scope| {
         let threads: Vec<_> = turns

@@ -222,8 +222,7 @@ impl Shared {
                 return recorded;
             }
             two.enter(Phase::Prepared);
-            turn.pass();
-            turn.pass();
+            (0..rng.below(7)).for_each(|_| turn.pass());
             two.enter(Phase::Deciding);
             match rng.below(4) {
                 0 => {
