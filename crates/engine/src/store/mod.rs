@@ -40,7 +40,6 @@ pub(crate) use pending_row::PendingRow;
 pub(crate) use ring::{Effects, PutEffect, Ring};
 pub(crate) use rows::Row;
 pub use search::{HybridRequest, MAX_LIMIT, Match, ScoreKind, SearchRequest, SearchResults, TextRequest};
-pub(crate) use snapshot::no_such_node;
 pub use snapshot::{Snapshot, VectorMetadata};
 pub use stats::{CacheStatistics, StoreStatistics};
 pub use verify::VerifyReport;
