@@ -24,6 +24,9 @@ pub const MAX_PROPERTY_NAME_BYTES: usize = 64;
 /// Most bytes of a property's value.
 pub const MAX_PROPERTY_BYTES: usize = 256 << 10;
 
+/// Most bytes that all prepared transactions without a decision take together: every manifest holds them.
+pub const MAX_PREPARED_BYTES: u64 = 64 << 20;
+
 /// Most rows of a segment, so that an ordinal fits 32 bits with room for a mark.
 pub const MAX_SEGMENT_ROWS: usize = u32::MAX as usize - 1;
 

@@ -33,7 +33,7 @@ mod options;
 mod persistent;
 mod pool;
 mod record;
-mod row_locks;
+mod record_prepared;
 mod rows;
 mod segment;
 mod store;
@@ -54,7 +54,10 @@ pub use compression::{
     Candidate, CompressProgress, CompressReport, CompressRequest, Compression, CompressionStatistics, Keep,
     Target,
 };
-pub use consistency::{IsolationLevel, VectorOperation};
+pub use consistency::{
+    ConsistencyManager, IsolationLevel, LevelStatistics, LockMode, LockStatistics, LockTarget, Savepoint,
+    Transaction, TransactionInfo, TransactionOptions, TransactionStatistics, VectorOperation,
+};
 pub use filter::Filter;
 pub use indexing::IndexPolicy;
 pub use job::Job;
@@ -69,7 +72,7 @@ pub use options::{
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CommitReceipt, HybridRequest, IndexStatistics, MAX_LIMIT, Match, PendingWrite,
+    CacheStatistics, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT, Match, PendingWrite,
     RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest,
     VectorMetadata, VerifyReport, Write, WriteOutcome,
 };

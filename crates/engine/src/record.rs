@@ -10,6 +10,8 @@
 //! | 16 rows | `u32` bytes of the heads · heads (wire: a sequence of [`RowHead`]) · zeros to a multiple of 4 · vectors, f32 row-major · encoded metadata, end to end |
 //! | 17 deletes | ids, `u128` each |
 //! | 18 commit | wire: [`CommitHead`] |
+//!
+//! What two-phase commit adds is in `record_prepared.rs`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -207,6 +209,25 @@ impl<'a> PartView<'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// Reads the parts of a commit.
+///
+/// # Errors
+/// As [`PartView::parse`]; `Unsupported` for a record that is no part.
+pub(crate) fn parse_parts<'a>(
+    parts: impl Iterator<Item = (u16, &'a [u8])>,
+    dimension: usize,
+) -> Result<Vec<PartView<'a>>> {
+    let parse =
+        |(kind, payload)| PartView::parse(kind, payload, dimension)?.ok_or_else(|| unknown_kind(kind));
+    parts.map(parse).collect()
+}
+
+/// A newer version wrote the log.
+pub(crate) fn unknown_kind(kind: u16) -> Error {
+    let message = format!("the log holds a record of kind {kind}, which this version does not know here");
+    Error::new(ErrorKind::Unsupported, message)
 }
 
 /// The ids of a delete part.

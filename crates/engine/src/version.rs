@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use codegraph_vector_base::{Lsn, SeqNo};
 
+use crate::consistency::PreparedTransactions;
 use crate::memtable::Memtable;
 use crate::segment::Segment;
 
@@ -26,6 +27,8 @@ pub(crate) struct Frozen {
     pub(crate) table: Arc<Memtable>,
     /// The last commit in it, or before it.
     pub(crate) cut: Cut,
+    /// What was in doubt then, and the last decisions.
+    pub(crate) prepared: PreparedTransactions,
 }
 
 /// A moment between two groups of the log.

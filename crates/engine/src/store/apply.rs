@@ -5,11 +5,20 @@
 
 use std::sync::Arc;
 
-use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, RowChecksumSum, SeqNo, wire};
+use codegraph_vector_base::{Error, ErrorKind, Lsn, NodeId, Result, RowChecksumSum, SeqNo, wire};
+use codegraph_vector_storage::wal::Record;
 
+use crate::consistency::{PreparedTransaction, PreparedTransactions};
 use crate::memtable::{Memtable, PutRow};
 use crate::node::NodeMetadata;
-use crate::record::{CommitHead, KIND_COMMIT, PartView, RowView, RowsView, deleted_ids};
+use crate::record::{
+    CommitHead, KIND_COMMIT, KIND_DELETES, KIND_ROWS, PartView, RowView, RowsView, deleted_ids, parse_parts,
+    unknown_kind,
+};
+use crate::record_prepared::{
+    CommitPrepared, Decision, KIND_COMMIT_PREPARED, KIND_PREPARE, KIND_READS, KIND_ROLLBACK_PREPARED,
+    RollbackPrepared,
+};
 use crate::version::Version;
 
 /// What the store holds, in numbers that `apply` keeps up.
@@ -118,47 +127,94 @@ fn kill(version: &Version, totals: &mut Totals, id: NodeId, seqno: SeqNo) -> Res
     Ok(())
 }
 
-/// Puts the records of a log back together into commits.
+/// One step of a store: what a run of records in the log stands for.
+pub(crate) enum Entry<'a> {
+    /// A commit.
+    Commit(Commit<'a>),
+    /// A transaction was prepared. Nothing of it is visible.
+    Prepare(Arc<PreparedTransaction>),
+    /// It was decided that one is committed.
+    CommitPrepared(CommitPrepared),
+    /// It was decided that one is rolled back.
+    RollbackPrepared(RollbackPrepared),
+}
+
+impl Entry<'_> {
+    /// The commit that it is, if it is one.
+    pub(crate) fn seqno(&self) -> Option<SeqNo> {
+        match self {
+            Entry::Commit(commit) => Some(commit.head.seqno),
+            Entry::CommitPrepared(decision) => Some(decision.commit.seqno),
+            Entry::Prepare(_) | Entry::RollbackPrepared(_) => None,
+        }
+    }
+}
+
+/// Takes the next step, whose last record lies at `lsn`; the commit that it was, if it was one.
+///
+/// # Errors
+/// As [`apply`]; `Corrupt` if a transaction is prepared twice, or decided without being prepared.
+pub(crate) fn advance(
+    version: &Version,
+    totals: &mut Totals,
+    prepared: &mut PreparedTransactions,
+    entry: Entry<'_>,
+    lsn: Lsn,
+) -> Result<Option<CommitHead>> {
+    match entry {
+        Entry::Commit(commit) => {
+            apply(version, totals, &commit)?;
+            Ok(Some(commit.head))
+        }
+        Entry::Prepare(transaction) => prepared.prepare(transaction).map(|()| None),
+        Entry::CommitPrepared(CommitPrepared { txn, commit: head }) => {
+            let transaction = prepared.decide(Decision { txn, commit: Some(head.seqno), lsn })?;
+            let decoded: Vec<_> = transaction.effects.puts.iter().map(|put| put.metadata.clone()).collect();
+            let mut commit = Commit { head, parts: transaction.writes()? };
+            commit.take_decoded(&decoded);
+            apply(version, totals, &commit)?;
+            Ok(Some(head))
+        }
+        Entry::RollbackPrepared(RollbackPrepared { txn }) => {
+            prepared.decide(Decision { txn, commit: None, lsn })?;
+            Ok(None)
+        }
+    }
+}
+
+/// Puts the records of a log back together into what they stand for.
 #[derive(Default)]
 pub(crate) struct Assembler {
     parts: Vec<(u16, Vec<u8>)>,
 }
 
 impl Assembler {
-    /// Takes the next record; runs `commit` if it ends one.
+    /// Takes the next record; runs `then` if it ends something.
     pub(crate) fn feed(
         &mut self,
-        kind: u16,
-        payload: &[u8],
+        record: &Record<'_>,
         dimension: usize,
-        commit: impl FnOnce(Commit<'_>) -> Result<()>,
+        then: impl FnOnce(Entry<'_>) -> Result<()>,
     ) -> Result<()> {
-        if kind != KIND_COMMIT {
-            self.parts.push((kind, payload.to_vec()));
-            return Ok(());
+        let payload = record.payload;
+        match record.kind {
+            KIND_ROWS | KIND_DELETES | KIND_READS => {
+                self.parts.push((record.kind, payload.to_vec()));
+                Ok(())
+            }
+            KIND_COMMIT => {
+                let parts = std::mem::take(&mut self.parts);
+                let parts = parse_parts(parts.iter().map(|(kind, bytes)| (*kind, &bytes[..])), dimension)?;
+                then(Entry::Commit(Commit { head: wire::decode(payload)?, parts }))
+            }
+            KIND_PREPARE => {
+                let (head, parts) = (wire::decode(payload)?, std::mem::take(&mut self.parts));
+                let transaction = PreparedTransaction::from_records(head, record.lsn, parts, dimension)?;
+                then(Entry::Prepare(Arc::new(transaction)))
+            }
+            KIND_COMMIT_PREPARED => then(Entry::CommitPrepared(wire::decode(payload)?)),
+            KIND_ROLLBACK_PREPARED => then(Entry::RollbackPrepared(wire::decode(payload)?)),
+            kind => Err(unknown_kind(kind)),
         }
-        let head: CommitHead = wire::decode(payload)?;
-        let parts = std::mem::take(&mut self.parts);
-        commit(Commit {
-            head,
-            parts: views(parts.iter().map(|(kind, bytes)| (*kind, &bytes[..])), dimension)?,
-        })
     }
-}
-
-/// Reads the parts of a commit.
-pub(crate) fn views<'a>(
-    parts: impl Iterator<Item = (u16, &'a [u8])>,
-    dimension: usize,
-) -> Result<Vec<PartView<'a>>> {
-    parts
-        .map(|(kind, payload)| {
-            let unknown = || {
-                let message =
-                    format!("the log holds a record of kind {kind}, which this version does not know");
-                Error::new(ErrorKind::Unsupported, message)
-            };
-            PartView::parse(kind, payload, dimension)?.ok_or_else(unknown)
-        })
-        .collect()
 }

@@ -1,12 +1,13 @@
 //! The open store: what its parts share.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::vfs::VfsLock;
-use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId};
+use codegraph_vector_base::{Epoch, Error, ErrorKind, Result, SegmentId, SeqNo, StoreId, TxnId};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::Manifest;
 use codegraph_vector_storage::wal::Log;
@@ -16,13 +17,13 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::prepared::Held;
 use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
-use crate::consistency::PendingTable;
+use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
 use crate::options::{Environment, Settings, TestSwitches};
-use crate::row_locks::RowLocks;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     /// Some of the queries that were asked since the store was opened.
     pub(crate) queries: QueryReservoir,
+    /// Transactions that are open, or were prepared in this process.
+    pub(crate) transactions: Registry,
     pub(crate) closed: AtomicBool,
 }
 
@@ -62,6 +65,7 @@ pub(crate) struct Core {
 pub(crate) struct Head {
     pub(crate) cut: Cut,
     pub(crate) totals: Totals,
+    pub(crate) prepared: PreparedTransactions,
 }
 
 /// What only the writing process has.
@@ -73,9 +77,13 @@ pub(crate) struct Writer {
     pub(crate) epoch: Epoch,
     /// What the note in the lock file says, under `lock`.
     pub(crate) noted: AtomicU64,
-    pub(crate) row_locks: Arc<RowLocks>,
-    /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
-    /// races holds it alone.
+    pub(crate) locks: Arc<Locks>,
+    /// What prepared transactions hold until they are decided.
+    pub(crate) prepared: Mutex<BTreeMap<TxnId, Held>>,
+    /// The next id of a transaction or write.
+    pub(crate) next_txn: AtomicU64,
+    /// Writes hold it shared while they enqueue; a predicate write that lost too many races holds it alone. Nobody waits
+    /// for a lock of `locks` with it.
     pub(crate) gate: RwLock<()>,
     /// What open transactions have written.
     pub(crate) pending: PendingTable,
@@ -95,6 +103,13 @@ pub(crate) struct Writer {
     pub(crate) coding_job: Background,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
+}
+
+impl Writer {
+    /// An id for a transaction or write, greater than all before.
+    pub(crate) fn next_txn_id(&self) -> TxnId {
+        TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// The two newest generations, whose files must stay.

@@ -139,7 +139,8 @@ impl Core {
             return Ok(());
         }
         let mut frozen = version.frozen.clone();
-        frozen.push(Arc::new(Frozen { table: version.memtable.clone(), cut: head.cut }));
+        let (table, prepared) = (version.memtable.clone(), head.prepared.clone());
+        frozen.push(Arc::new(Frozen { table, cut: head.cut, prepared }));
         let memtable = Arc::new(Memtable::new());
         let (segments, floor) = (version.segments.clone(), version.floor);
         self.version.store(Arc::new(Version { memtable, frozen, segments, floor }));
@@ -205,6 +206,7 @@ impl Core {
             next.segments.extend(built.cloned());
             let Cut { seqno, lsn, commit_time_us } = frozen.cut;
             next.checkpoint = Checkpoint { seqno, lsn, commit_time_us };
+            next.prepared = frozen.prepared.to_manifest()?;
             Ok(())
         })?;
         Ok(opened.map(Arc::new))

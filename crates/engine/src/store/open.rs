@@ -16,18 +16,18 @@ use codegraph_vector_storage::manifest::{
 use codegraph_vector_storage::wal::{self, Appender, Continuation, Log, Scan, ScanRange, SyncNote};
 use parking_lot::{Mutex, RwLock};
 
-use super::apply::{Assembler, Totals, apply};
+use super::apply::{Assembler, Totals, advance};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use super::maintenance::Background;
+use super::prepared::hold;
 use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
-use crate::consistency::PendingTable;
+use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
-use crate::row_locks::RowLocks;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -276,7 +276,8 @@ pub(super) fn recover(
     let checkpoint = manifest.checkpoint;
     let cut = Cut { seqno: checkpoint.seqno, lsn: checkpoint.lsn, commit_time_us: checkpoint.commit_time_us };
     let totals = count(&version)?;
-    let mut head = Head { cut, totals };
+    let prepared = PreparedTransactions::from_manifest(&manifest.prepared, dimension)?;
+    let mut head = Head { cut, totals, prepared };
     let check = if options.switches().ignore_crc { Check::Trust } else { Check::Verify };
     let Bounds { proven, limit } = bounds;
     let range = ScanRange { from: checkpoint.lsn, proven, limit, check };
@@ -320,15 +321,17 @@ pub(super) fn replay(
     let mut assembler = Assembler::default();
     let mut commits = 0;
     let scan = wal::scan(vfs, &layout.wal_dir(), store, range, &mut |record| {
-        assembler.feed(record.kind, record.payload, dimension, |commit| {
-            if commit.head.seqno != head.cut.seqno.next() {
-                let message = format!("commit {} follows {} in the log", commit.head.seqno, head.cut.seqno);
+        assembler.feed(&record, dimension, |entry| {
+            let Head { cut, totals, prepared } = head;
+            if let Some(seqno) = entry.seqno().filter(|seqno| *seqno != cut.seqno.next()) {
+                let message = format!("commit {seqno} follows {} in the log", cut.seqno);
                 return Err(Error::corrupt(layout.wal_dir(), 0, message));
             }
-            apply(version, &mut head.totals, &commit)?;
-            let commit_time_us = commit.head.commit_time_us;
-            head.cut = Cut { seqno: commit.head.seqno, lsn: record.group_end, commit_time_us };
-            commits += 1;
+            cut.lsn = record.group_end;
+            if let Some(commit) = advance(version, totals, prepared, entry, record.lsn)? {
+                (cut.seqno, cut.commit_time_us) = (commit.seqno, commit.commit_time_us);
+                commits += 1;
+            }
             Ok(())
         })
     })?;
@@ -377,16 +380,19 @@ pub(super) fn assemble(
             rewrite_tail: !options.switches().keep_tail,
         };
         let appender = wal::resume(environment.vfs.clone(), &layout.wal_dir(), scan, how)?;
+        let (locks, validating): (Arc<Locks>, _) = (Arc::default(), Validating::default());
         Ok(Writer {
             epoch: appender.epoch(),
             noted: AtomicU64::new(0),
-            log: Log::new(appender, Assigned::after(cut), environment.clock.clone()),
+            log: Log::new(appender, Assigned::after(&head), environment.clock.clone()),
             lock: Mutex::new(Some(lock)),
             boot_id: environment.vfs.boot_id().unwrap_or(0),
-            row_locks: Arc::new(RowLocks::default()),
+            prepared: Mutex::new(hold(&locks, &validating, &head.prepared)?),
+            next_txn: AtomicU64::new(first_txn(environment.clock.now_us(), &head.prepared)),
+            locks,
             gate: RwLock::new(()),
             pending: PendingTable::default(),
-            validating: Validating::default(),
+            validating,
             configuring: Mutex::new(()),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
@@ -421,13 +427,27 @@ pub(super) fn assemble(
         recovery: Mutex::new(report),
         counters: Counters::default(),
         queries: QueryReservoir::default(),
+        transactions: Registry::default(),
         closed: AtomicBool::new(false),
         environment,
         layout,
     });
     // Set once, here; a failure would mean that it was set already.
     let _ = core.this.set(Arc::downgrade(&core));
+    if let Some(writer) = &core.writer {
+        let core = Arc::downgrade(&core);
+        writer.locks.on_wound(Box::new(move |id| {
+            if let Some(core) = core.upgrade() {
+                core.transactions.reap_one(&core, id);
+            }
+        }));
+    }
     Ok(core)
+}
+
+/// The first id of a transaction: no id is given twice, also if the clock goes back.
+fn first_txn(now_us: u64, prepared: &PreparedTransactions) -> u64 {
+    prepared.last_id().map_or(now_us, |last| now_us.max(last.0 + 1))
 }
 
 impl Core {

@@ -30,6 +30,12 @@ impl<'v> PendingRow<'v> {
         size_of_val(&*self.vector) as u64 + metadata_bytes(self.encoded.len())
     }
 
+    /// The same with a vector of its own.
+    pub(crate) fn into_owned(self) -> PendingRow<'static> {
+        let Self { id, vector, norm, metadata, encoded } = self;
+        PendingRow { id, vector: Cow::Owned(vector.into_owned()), norm, metadata, encoded }
+    }
+
     /// What it does, as others see it once it is committed.
     fn effect(&self, with_vector: bool) -> PutEffect {
         let vector = with_vector.then(|| Box::from(&*self.vector));
@@ -96,7 +102,7 @@ impl Core {
         for row in rows {
             let head = RowHead {
                 id: row.id,
-                created_us: self.created_us(version, seqno, row.id)?.unwrap_or(0),
+                created_us: self.columns(version, seqno, row.id)?.map_or(0, |columns| columns.created_us),
                 norm: row.norm,
                 metadata_bytes: row.encoded.len() as u32,
                 checksum: RowChecksum::of(row.id, bytemuck::cast_slice(&row.vector), &row.encoded),

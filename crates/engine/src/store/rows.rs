@@ -6,7 +6,7 @@ use codegraph_vector_base::{Error, NodeId, Result, RowChecksum, RowOrdinal, SeqN
 
 use super::core::Core;
 use crate::filter::Filter;
-use crate::memtable::{Chunk, MemRow};
+use crate::memtable::{Chunk, MemRow, Memtable};
 use crate::node::NodeMetadata;
 use crate::rows::{Candidates, RowColumns};
 use crate::segment::{Kept, MetadataReader, Segment};
@@ -115,19 +115,18 @@ impl Core {
 
     /// Whether a reader at `seqno` sees a row of `id`.
     pub(crate) fn contains(&self, version: &Version, seqno: SeqNo, id: NodeId) -> Result<bool> {
-        Ok(self.created_us(version, seqno, id)?.is_some())
+        Ok(self.columns(version, seqno, id)?.is_some())
     }
 
-    /// When the node first appeared, if a reader at `seqno` sees it.
-    pub(crate) fn created_us(&self, version: &Version, seqno: SeqNo, id: NodeId) -> Result<Option<u64>> {
-        let in_memory =
-            version.memtables().find_map(|table| table.get(id, seqno, |row, _, _| row.created_us));
-        if in_memory.is_some() {
-            return Ok(in_memory);
+    /// What is known of the row of `id` that a reader at `seqno` sees, but for its vector and metadata.
+    pub(crate) fn columns(&self, version: &Version, seqno: SeqNo, id: NodeId) -> Result<Option<RowColumns>> {
+        let read = |table: &Arc<Memtable>| table.get(id, seqno, |row, _, norm| columns_of(row, norm));
+        if let Some(columns) = version.memtables().find_map(read) {
+            return Ok(Some(columns));
         }
         for segment in version.segments.iter().rev() {
             if let Some(ordinal) = segment.find(id, seqno)? {
-                return segment.columns(ordinal).map(|columns| Some(columns.created_us));
+                return segment.columns(ordinal).map(Some);
             }
         }
         Ok(None)

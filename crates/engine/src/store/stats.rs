@@ -72,6 +72,8 @@ pub struct StoreStatistics {
     pub searches: u64,
     /// Blocks found damaged since the store was opened.
     pub quarantined_blocks: u64,
+    /// Prepared transactions that wait for their decision.
+    pub in_doubt: u64,
     /// Caches.
     pub cache: CacheStatistics,
     /// How rows are indexed.
@@ -97,9 +99,9 @@ impl StoreStatistics {
 impl Core {
     pub(crate) fn stats(&self) -> Result<StoreStatistics> {
         self.check_open()?;
-        let (head_cut, totals) = {
+        let (head_cut, totals, in_doubt) = {
             let head = self.head.lock();
-            (head.cut, head.totals)
+            (head.cut, head.totals, head.prepared.undecided().count() as u64)
         };
         let (version, _) = self.read_point();
         let segments = || version.segments.iter();
@@ -135,6 +137,7 @@ impl Core {
             merges: self.counters.merges.load(Ordering::Relaxed),
             searches: self.counters.searches.load(Ordering::Relaxed),
             quarantined_blocks: segments().map(|segment| segment.file().quarantined()).sum(),
+            in_doubt,
             cache: CacheStatistics { block_bytes: caches.block_bytes(), open_files: caches.open_files() },
             index: self.index_statistics(&version),
             compression: self.compression_statistics(&version),
