@@ -129,12 +129,7 @@ impl WriteSet {
         self.changes.iter().map(|(id, entry)| (*id, &entry.change))
     }
 
-    /// Number of nodes that are changed.
-    pub(crate) fn len(&self) -> usize {
-        self.changes.len()
-    }
-
-    /// Whether nothing is.
+    /// Whether nothing is changed.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }

@@ -43,6 +43,7 @@ pub(crate) use prepared::Preparation;
 pub(crate) use ring::{Effects, PutEffect, Ring, ValidatingGuard};
 pub(crate) use rows::Row;
 pub use search::{HybridRequest, MAX_LIMIT, Match, ScoreKind, SearchRequest, SearchResults, TextRequest};
+pub(crate) use snapshot::no_such_node;
 pub use snapshot::{Snapshot, VectorMetadata};
 pub use stats::{CacheStatistics, StoreStatistics};
 pub use verify::VerifyReport;

@@ -124,9 +124,7 @@ impl Snapshot {
     /// # Errors
     /// `NotFound` if there is no such node; as [`search`](Self::search).
     pub fn search_like(&self, id: NodeId, request: &SearchRequest) -> Result<SearchResults> {
-        let row = self.row(id)?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(id)))
-        })?;
+        let row = self.row(id)?.ok_or_else(|| no_such_node(id))?;
         self.search(&request.like(id, row.vector))
     }
 
@@ -239,6 +237,11 @@ impl Snapshot {
         let runs = self.version.segments.len();
         Ok(InIdOrder { snapshot: self.clone(), recent: recent.into_iter().peekable(), places: vec![0; runs] })
     }
+}
+
+/// What is said where a node that is asked for is not there.
+pub(crate) fn no_such_node(id: NodeId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no node {}", node_id_text(id)))
 }
 
 /// Goes through memtables and segments side by side, in id order.
