@@ -296,7 +296,7 @@ impl WatchedBytes {
 }
 
 fn read_filter(text: &str) -> Result<Filter> {
-    let json = serde_json::from_str(text).map_err(|cause| corrupt(cause))?;
+    let json = serde_json::from_str(text).map_err(corrupt)?;
     Filter::from_json(&json).map_err(|error| corrupt(error.message()))
 }
 
