@@ -54,7 +54,10 @@ pub use compression::{
     Candidate, CompressProgress, CompressReport, CompressRequest, Compression, CompressionStatistics, Keep,
     Target,
 };
-pub use consistency::{IsolationLevel, LockMode, LockStatistics, LockTarget, VectorOperation};
+pub use consistency::{
+    ConsistencyManager, IsolationLevel, LevelStatistics, LockMode, LockStatistics, LockTarget, Savepoint,
+    Transaction, TransactionInfo, TransactionOptions, TransactionStatistics, VectorOperation,
+};
 pub use filter::Filter;
 pub use indexing::IndexPolicy;
 pub use job::Job;

@@ -17,11 +17,12 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::prepared::Held;
 use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
-use crate::consistency::{LockSet, Locks, PendingTable, PreparedTransactions};
+use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
 use crate::options::{Environment, Settings, TestSwitches};
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     /// Some of the queries that were asked since the store was opened.
     pub(crate) queries: QueryReservoir,
+    /// Transactions that are open, or were prepared in this process.
+    pub(crate) transactions: Registry,
     pub(crate) closed: AtomicBool,
 }
 
@@ -76,7 +79,7 @@ pub(crate) struct Writer {
     pub(crate) noted: AtomicU64,
     pub(crate) locks: Arc<Locks>,
     /// What prepared transactions hold until they are decided.
-    pub(crate) prepared_locks: Mutex<BTreeMap<TxnId, LockSet>>,
+    pub(crate) prepared: Mutex<BTreeMap<TxnId, Held>>,
     /// The next id of a transaction or write.
     pub(crate) next_txn: AtomicU64,
     /// Writes hold it shared while they enqueue; a predicate write that lost too many races holds it alone. Nobody waits

@@ -1,6 +1,5 @@
 //! Opening and creating a store: the manifest, the segments, the log behind the checkpoint.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::frame::{Check, Seal};
 use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsLock};
-use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, SeqNo, StoreId, TxnId, limits};
+use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, SeqNo, StoreId, limits};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{
     Fallback, Loaded, Manifest, MetricCode, SegmentRef, StoreSchema, install, load_newest,
@@ -21,11 +20,12 @@ use super::apply::{Assembler, Totals, advance};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use super::maintenance::Background;
+use super::prepared::hold;
 use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
-use crate::consistency::{LockMode, LockSet, Locks, PendingTable, PreparedTransaction, PreparedTransactions};
+use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
 use crate::segment::Segment;
@@ -380,19 +380,19 @@ pub(super) fn assemble(
             rewrite_tail: !options.switches().keep_tail,
         };
         let appender = wal::resume(environment.vfs.clone(), &layout.wal_dir(), scan, how)?;
-        let locks: Arc<Locks> = Arc::default();
+        let (locks, validating): (Arc<Locks>, _) = (Arc::default(), Validating::default());
         Ok(Writer {
             epoch: appender.epoch(),
             noted: AtomicU64::new(0),
             log: Log::new(appender, Assigned::after(&head), environment.clock.clone()),
             lock: Mutex::new(Some(lock)),
             boot_id: environment.vfs.boot_id().unwrap_or(0),
-            prepared_locks: Mutex::new(lock_prepared(&locks, &head.prepared)?),
+            prepared: Mutex::new(hold(&locks, &validating, &head.prepared)?),
             next_txn: AtomicU64::new(first_txn(environment.clock.now_us(), &head.prepared)),
             locks,
             gate: RwLock::new(()),
             pending: PendingTable::default(),
-            validating: Validating::default(),
+            validating,
             configuring: Mutex::new(()),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
@@ -427,28 +427,22 @@ pub(super) fn assemble(
         recovery: Mutex::new(report),
         counters: Counters::default(),
         queries: QueryReservoir::default(),
+        transactions: Registry::default(),
         closed: AtomicBool::new(false),
         environment,
         layout,
     });
     // Set once, here; a failure would mean that it was set already.
     let _ = core.this.set(Arc::downgrade(&core));
+    if let Some(writer) = &core.writer {
+        let core = Arc::downgrade(&core);
+        writer.locks.on_wound(Box::new(move |id| {
+            if let Some(core) = core.upgrade() {
+                core.transactions.reap_one(&core, id);
+            }
+        }));
+    }
     Ok(core)
-}
-
-/// Takes the locks of what is prepared again, before anyone else can.
-fn lock_prepared(locks: &Arc<Locks>, prepared: &PreparedTransactions) -> Result<BTreeMap<TxnId, LockSet>> {
-    let lock = |transaction: &Arc<PreparedTransaction>| {
-        let txn = transaction.head.txn;
-        let twice = |_| {
-            let message = format!("prepared transaction {txn} writes a node that another one writes, too");
-            Error::new(ErrorKind::Corrupt, message)
-        };
-        let mut set = locks.unlisted_owner(txn);
-        set.try_acquire_all(transaction.written(), LockMode::X).and_then(|()| set.seal()).map_err(twice)?;
-        Ok((txn, set))
-    };
-    prepared.undecided().map(lock).collect()
 }
 
 /// The first id of a transaction: no id is given twice, also if the clock goes back.

@@ -169,7 +169,7 @@ impl Core {
             }
         }
         if live.is_empty() {
-            return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
+            return Ok((0, Queued::Nothing(self.nothing_to_do(seqno))));
         }
         let enqueued = self.enqueue_rows(None, &[], &live, guard, |_| Ok(()))?;
         Ok((live.len() as u64, Queued::Commit(enqueued)))
@@ -233,7 +233,7 @@ impl Core {
         if rows.is_empty() && doomed.is_empty() {
             // Still a claim that nothing matches, which a queued commit may contradict.
             writer.log.with_state(|assigned| validate(assigned))?;
-            return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
+            return Ok((0, Queued::Nothing(self.nothing_to_do(seqno))));
         }
         let enqueued = self.enqueue_rows(None, &all(&rows), &doomed, guard, validate)?;
         Ok((doomed.len() as u64, Queued::Commit(enqueued)))
@@ -264,7 +264,11 @@ impl Core {
         }
     }
 
-    fn nothing_to_do(&self, writer: &Writer, seqno: SeqNo) -> CommitReceipt {
+    /// What a write is told that changes nothing.
+    pub(crate) fn nothing_to_do(&self, seqno: SeqNo) -> CommitReceipt {
+        let Some(writer) = &self.writer else {
+            return CommitReceipt { seqno, lsn: self.head.lock().cut.lsn, durable: true };
+        };
         let (lsn, synced) = writer.log.appender(|appender| (appender.end(), appender.synced()));
         CommitReceipt { seqno, lsn, durable: synced >= lsn }
     }
@@ -285,34 +289,6 @@ impl Core {
         let parts = self.resolve_rows(&version, seqno, rows, deletes)?;
         let effects = self.writer()?.effects(transaction, rows, deletes);
         self.enqueue(&parts, Arc::new(effects), guard, validate)
-    }
-}
-
-#[cfg(test)]
-impl Core {
-    /// Prepares a transaction that puts and deletes these nodes, and has read those.
-    pub(crate) fn prepare_batch(
-        self: &Arc<Self>,
-        txn: TxnId,
-        nodes: &[CodeNode],
-        deletes: &[NodeId],
-        reads: ReadSet,
-    ) -> Result<codegraph_vector_base::Lsn> {
-        self.make_room()?;
-        let writer = self.writer()?;
-        let rows = self.pending_rows(nodes, None)?;
-        let touched = rows.iter().map(|row| row.id).chain(deletes.iter().copied()).collect();
-        let guard = self.take(writer, touched, Locking::Try)?;
-        let _shared = writer.gate.read();
-        let (version, snapshot) = self.read_point();
-        let rows = all(&rows);
-        let parts = &self.resolve_rows(&version, snapshot, &rows, deletes)?;
-        let effects = Arc::new(writer.effects(Some(txn), &rows, deletes));
-        let level = crate::consistency::IsolationLevel::RepeatableRead;
-        self.prepare(
-            super::prepared::Preparation { txn, level, snapshot, parts, effects, reads, guard },
-            |_| Ok(()),
-        )
     }
 }
 
