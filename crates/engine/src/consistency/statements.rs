@@ -195,6 +195,11 @@ impl Open {
             if call.core.columns(&version, seqno, *id)?.map(|columns| columns.seqno) != seen {
                 return Err(Conflict::new(ConflictCause::Write).on_node(*id).into());
             }
+            if seen.is_none() && !call.cell.rules.tracks_predicates {
+                // Another may have put it and deleted it again meanwhile, which only the recent commits tell. Where searches
+                // are validated that is no matter: then nothing that was read is older than the commit.
+                self.reads.got(call.cell.rules, view.1, *id, &Found::Committed(None));
+            }
         }
         Ok(())
     }
