@@ -34,7 +34,6 @@ mod persistent;
 mod pool;
 mod record;
 mod record_prepared;
-mod row_locks;
 mod rows;
 mod segment;
 mod store;
@@ -55,7 +54,10 @@ pub use compression::{
     Candidate, CompressProgress, CompressReport, CompressRequest, Compression, CompressionStatistics, Keep,
     Target,
 };
-pub use consistency::{IsolationLevel, VectorOperation};
+pub use consistency::{
+    ConsistencyManager, IsolationLevel, LevelStatistics, LockMode, LockStatistics, LockTarget, Savepoint, Transaction,
+    TransactionInfo, TransactionOptions, TransactionStatistics, VectorOperation,
+};
 pub use filter::Filter;
 pub use indexing::IndexPolicy;
 pub use job::Job;

@@ -18,6 +18,7 @@ pub mod conformance;
 pub mod corpus;
 pub mod generators;
 mod rng;
+pub mod scheduled;
 mod sim;
 
 pub use clock::SimClock;

@@ -11,14 +11,11 @@ use codegraph_vector_base::{NodeId, Result, SeqNo};
 use super::state::State;
 use super::write_set::{Change, WriteSet};
 use crate::filter::Filter;
-use crate::id_map::{NodeIdMap, NodeIdSet};
+use crate::id_map::NodeIdMap;
 use crate::node::{CodeNode, NodeMetadata};
 use crate::store::core::Core;
 use crate::store::{Match, PendingRow, SearchRequest, SearchResults, no_such_node};
 use crate::version::Version;
-
-/// From so many changes on it pays to ask which of them hide a row, rather than to look that much deeper.
-const MANY_CHANGES: usize = 64;
 
 /// Changes that can be laid over a state.
 pub(crate) trait Changes {
@@ -114,10 +111,9 @@ impl<'a> Overlay<'a> {
         if changes.is_empty() {
             return self.below(|state| state.core.search(state.version, state.seqno, request));
         }
-        let below = self.below(|state| {
-            let hidden = hidden(state, &changes)?;
-            state.core.search_without(state.version, state.seqno, request, &hidden)
-        })?;
+        let hidden = changes.iter().map(|(id, _)| *id).collect();
+        let below =
+            self.below(|state| state.core.search_without(state.version, state.seqno, request, &hidden))?;
         Ok(merge(self.core.metric, request, below, &changes))
     }
 
@@ -189,17 +185,6 @@ fn row_of(changes: &[(NodeId, Change)], id: NodeId) -> Option<Option<&PendingRow
 
 fn rows(changes: &[(NodeId, Change)]) -> impl Iterator<Item = &PendingRow<'static>> {
     changes.iter().filter_map(|(_, change)| change.row())
-}
-
-/// The rows of a state that changes hide, and maybe more ids.
-fn hidden(state: State<'_>, changes: &[(NodeId, Change)]) -> Result<NodeIdSet> {
-    let mut hidden = NodeIdSet::default();
-    for (id, _) in changes {
-        if changes.len() < MANY_CHANGES || state.core.contains(state.version, state.seqno, *id)? {
-            hidden.insert(*id);
-        }
-    }
-    Ok(hidden)
 }
 
 /// The best of what was found below and what changes put.

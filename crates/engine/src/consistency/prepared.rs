@@ -162,6 +162,11 @@ impl PreparedTransactions {
         self.undecided.values()
     }
 
+    /// One of them.
+    pub(crate) fn get(&self, txn: TxnId) -> Option<&Arc<PreparedTransaction>> {
+        self.undecided.get(&txn)
+    }
+
     /// The same, in the order of the log.
     pub(crate) fn in_log_order(&self) -> Vec<Arc<PreparedTransaction>> {
         let mut all: Vec<_> = self.undecided.values().cloned().collect();

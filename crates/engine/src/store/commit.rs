@@ -11,12 +11,11 @@ use super::apply::{Commit, Entry, advance};
 use super::core::{Core, Head, Writer};
 use super::prepared::Held;
 use super::ring::{Effects, Ring};
-use crate::consistency::PreparedTransaction;
+use crate::consistency::{LockSet, PreparedTransaction};
 use crate::node::NodeMetadata;
 use crate::options::Durability;
 use crate::record::{CommitHead, KIND_COMMIT, Parts, parse_parts};
 use crate::record_prepared::{CommitPrepared, RollbackPrepared};
-use crate::row_locks::RowGuard;
 use crate::version::Cut;
 
 /// What a write was told.
@@ -89,8 +88,8 @@ pub(crate) enum Pending {
         /// The metadata of the rows that it puts, in order.
         decoded: Vec<Arc<NodeMetadata>>,
         lsn: Lsn,
-        /// Held until the commit is visible; dropping it frees the rows.
-        _guard: Option<RowGuard>,
+        /// Held until the commit is visible; dropping it frees its nodes.
+        _guard: Option<LockSet>,
     },
     /// A transaction that is to be prepared, with the locks that it holds until it is decided.
     Prepare { transaction: Arc<PreparedTransaction>, held: Held },
@@ -136,7 +135,7 @@ impl Core {
         &self,
         parts: &Parts<'_>,
         effects: Arc<Effects>,
-        guard: RowGuard,
+        guard: LockSet,
         validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Enqueued> {
         let now_us = self.environment.clock.now_us();
@@ -233,7 +232,7 @@ impl LogHooks<Assigned, Pending> for Core {
         if end.synced < end.lsn {
             self.schedule_sync(writer);
         }
-        // Row locks are freed from here on, now that what they were for is visible.
+        // Locks are freed from here on, now that what they were for is visible.
         entries.into_iter().for_each(|entry| writer.settle_locks(entry));
         Ok(())
     }

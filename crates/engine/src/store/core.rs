@@ -22,9 +22,8 @@ use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
-use crate::consistency::{PendingTable, PreparedTransactions};
+use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
 use crate::options::{Environment, Settings, TestSwitches};
-use crate::row_locks::RowLocks;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -56,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     /// Some of the queries that were asked since the store was opened.
     pub(crate) queries: QueryReservoir,
+    /// Transactions that are open, or were prepared in this process.
+    pub(crate) transactions: Registry,
     pub(crate) closed: AtomicBool,
 }
 
@@ -76,13 +77,13 @@ pub(crate) struct Writer {
     pub(crate) epoch: Epoch,
     /// What the note in the lock file says, under `lock`.
     pub(crate) noted: AtomicU64,
-    pub(crate) row_locks: Arc<RowLocks>,
+    pub(crate) locks: Arc<Locks>,
     /// What prepared transactions hold until they are decided.
     pub(crate) prepared: Mutex<BTreeMap<TxnId, Held>>,
-    /// The next transaction's id.
+    /// The next id of a transaction or write.
     pub(crate) next_txn: AtomicU64,
-    /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
-    /// races holds it alone.
+    /// Writes hold it shared while they enqueue; a predicate write that lost too many races holds it alone. Nobody waits
+    /// for a lock of `locks` with it.
     pub(crate) gate: RwLock<()>,
     /// What open transactions have written.
     pub(crate) pending: PendingTable,
@@ -105,6 +106,13 @@ pub(crate) struct Writer {
     pub(crate) checkpoint_round: AtomicU64,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
+}
+
+impl Writer {
+    /// An id for a transaction or write, greater than all before.
+    pub(crate) fn next_txn_id(&self) -> TxnId {
+        TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// The two newest generations, whose files must stay.

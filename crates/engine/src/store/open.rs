@@ -26,10 +26,9 @@ use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
-use crate::consistency::{PendingTable, PreparedTransactions};
+use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
-use crate::row_locks::RowLocks;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -383,16 +382,16 @@ pub(super) fn assemble(
             rewrite_tail: !options.switches().keep_tail,
         };
         let appender = wal::resume(environment.vfs.clone(), &layout.wal_dir(), scan, how)?;
-        let (row_locks, validating) = (Arc::new(RowLocks::default()), Validating::default());
+        let (locks, validating): (Arc<Locks>, _) = (Arc::default(), Validating::default());
         Ok(Writer {
             epoch: appender.epoch(),
             noted: AtomicU64::new(0),
             log: Log::new(appender, Assigned::after(&head), environment.clock.clone()),
             lock: Mutex::new(Some(lock)),
             boot_id: environment.vfs.boot_id().unwrap_or(0),
-            prepared: Mutex::new(hold(&row_locks, &validating, &head.prepared)?),
+            prepared: Mutex::new(hold(&locks, &validating, &head.prepared)?),
             next_txn: AtomicU64::new(first_txn(environment.clock.now_us(), &head.prepared)),
-            row_locks,
+            locks,
             gate: RwLock::new(()),
             pending: PendingTable::default(),
             validating,
@@ -432,12 +431,21 @@ pub(super) fn assemble(
         recovery: Mutex::new(report),
         counters: Counters::default(),
         queries: QueryReservoir::default(),
+        transactions: Registry::default(),
         closed: AtomicBool::new(false),
         environment,
         layout,
     });
     // Set once, here; a failure would mean that it was set already.
     let _ = core.this.set(Arc::downgrade(&core));
+    if let Some(writer) = &core.writer {
+        let core = Arc::downgrade(&core);
+        writer.locks.on_wound(Box::new(move |id| {
+            if let Some(core) = core.upgrade() {
+                core.transactions.reap_one(&core, id);
+            }
+        }));
+    }
     Ok(core)
 }
 

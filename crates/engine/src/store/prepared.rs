@@ -11,12 +11,13 @@ use codegraph_vector_storage::wal::Ticket;
 use super::commit::{Assigned, CommitReceipt, Enqueued, Pending};
 use super::core::Core;
 use super::ring::{Effects, Validating, ValidatingGuard};
-use crate::consistency::{IsolationLevel, PreparedTransaction, PreparedTransactions, ReadSet, State};
+use crate::consistency::{
+    IsolationLevel, LockMode, LockSet, Locks, PreparedTransaction, PreparedTransactions, ReadSet, State,
+};
 use crate::record::Parts;
 use crate::record_prepared::{
     CommitPrepared, Decision, KIND_COMMIT_PREPARED, KIND_PREPARE, KIND_ROLLBACK_PREPARED, RollbackPrepared,
 };
-use crate::row_locks::{RowGuard, RowLocks};
 
 /// A prepared transaction that waits for its decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +44,14 @@ pub(crate) struct Preparation<'a> {
     pub(crate) snapshot: SeqNo,
     pub(crate) parts: &'a Parts<'a>,
     pub(crate) reads: ReadSet,
-    pub(crate) guard: RowGuard,
+    pub(crate) guard: LockSet,
 }
 
 /// What a prepared transaction holds until it is decided.
 #[derive(Debug)]
 pub(crate) struct Held {
     /// The locks of the nodes that it writes.
-    _locks: RowGuard,
+    _locks: LockSet,
     /// Commits leave their vectors to be held against what it has searched for.
     _validating: ValidatingGuard,
 }
@@ -60,18 +61,20 @@ pub(crate) struct Held {
 /// # Errors
 /// `Corrupt` if two of them write the same node.
 pub(super) fn hold(
-    locks: &Arc<RowLocks>,
+    locks: &Arc<Locks>,
     validating: &Validating,
     prepared: &PreparedTransactions,
 ) -> Result<BTreeMap<TxnId, Held>> {
     let hold = |transaction: &Arc<PreparedTransaction>| {
         let txn = transaction.head.txn;
-        let twice = || {
+        let twice = |_| {
             let message = format!("prepared transaction {txn} writes a node that another one writes, too");
             Error::new(ErrorKind::Corrupt, message)
         };
-        let locks = locks.try_lock(transaction.effects.ids().collect()).ok_or_else(twice)?;
-        Ok((txn, Held { _locks: locks, _validating: validating.enter() }))
+        let mut set = locks.unlisted_owner(txn);
+        let nodes = transaction.effects.ids().collect();
+        set.try_acquire_all(nodes, LockMode::X).and_then(|()| set.seal()).map_err(twice)?;
+        Ok((txn, Held { _locks: set, _validating: validating.enter() }))
     };
     prepared.undecided().map(hold).collect()
 }
@@ -243,6 +246,11 @@ impl Core {
             let _ = self.leave_note(writer, writer.log.sync()?);
         }
         Ok(())
+    }
+
+    /// What a transaction writes that is prepared and not decided.
+    pub(crate) fn prepared_effects(&self, txn: TxnId) -> Option<Arc<Effects>> {
+        self.head.lock().prepared.get(txn).map(|transaction| transaction.effects.clone())
     }
 
     /// What is prepared and not decided, by id. In a read-only store, as of its last refresh.

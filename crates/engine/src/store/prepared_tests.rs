@@ -57,8 +57,9 @@ fn reads(core: &Core, ids: &[NodeId]) -> ReadSet {
 fn prepare(core: &Core, txn: u64, puts: &[CodeNode], deletes: &[NodeId], read: &[NodeId]) -> Result<Lsn> {
     let rows = core.pending_rows(puts, None)?;
     let touched = rows.iter().map(|row| row.id).chain(deletes.iter().copied()).collect();
-    let held = Error::new(ErrorKind::Conflict, "one of the nodes is locked");
-    let guard = core.writer()?.row_locks.try_lock(touched).ok_or(held)?;
+    let mut guard = core.writer()?.locks.unlisted_owner(TxnId(txn));
+    guard.try_acquire_all(touched, LockMode::X)?;
+    guard.seal()?;
     let (version, snapshot) = core.read_point();
     let parts = core.resolve_rows(&version, snapshot, &rows.iter().collect::<Vec<_>>(), deletes)?;
     let (txn, level, reads) = (TxnId(txn), IsolationLevel::RepeatableRead, reads(core, read));

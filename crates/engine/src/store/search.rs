@@ -271,7 +271,8 @@ impl Core {
         searches.into_iter().map(|search| self.finish(version, seqno, search, |_| true)).collect()
     }
 
-    /// The same as [`search`](Self::search) were the rows of `hidden` not there: so many more are looked for.
+    /// The same as [`search`](Self::search) were the rows of `hidden` not there. It looks deeper, and deeper again if too
+    /// many of what it found are hidden.
     pub(crate) fn search_without(
         &self,
         version: &Version,
@@ -281,10 +282,21 @@ impl Core {
     ) -> Result<SearchResults> {
         self.check_open()?;
         self.check_search(request)?;
-        let deeper = SearchRequest { limit: request.limit + hidden.len(), ..request.clone() };
-        let mut found = self.find(version, seqno, std::slice::from_ref(&deeper))?;
-        let search = Search { request, ..found.swap_remove(0) };
-        self.finish(version, seqno, search, |id| !hidden.contains(&id))
+        let deepest = request.limit + hidden.len();
+        let mut limit = 2 * request.limit;
+        loop {
+            limit = limit.min(deepest);
+            let deeper = SearchRequest { limit, ..request.clone() };
+            let search = self.find(version, seqno, std::slice::from_ref(&deeper))?.swap_remove(0);
+            let may_be_more = limit < deepest && (search.top.len() == limit || !search.exact);
+            let near = request.min_score.is_none_or(|least| search.top.threshold() >= least);
+            let search = Search { request, ..search };
+            let results = self.finish(version, seqno, search, |id| !hidden.contains(&id))?;
+            if results.matches.len() == request.limit || !may_be_more || !near {
+                return Ok(results);
+            }
+            limit *= 4;
+        }
     }
 
     fn check_search(&self, request: &SearchRequest) -> Result<()> {
