@@ -102,6 +102,9 @@ pub(crate) struct Writer {
     pub(crate) compress_job: Background,
     pub(crate) index_job: Background,
     pub(crate) coding_job: Background,
+    pub(crate) checkpoint_job: Background,
+    /// Counts the plans for checkpoints: the last one counts.
+    pub(crate) checkpoint_round: AtomicU64,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
 }

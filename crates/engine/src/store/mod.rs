@@ -5,6 +5,7 @@
 //! [`configure`], [`train`], [`rewrite`] and [`compress`] (codecs), [`open`].
 
 mod apply;
+mod checkpoint;
 mod close;
 mod commit;
 mod compress;
@@ -37,6 +38,7 @@ mod train;
 mod verify;
 mod write;
 
+pub use checkpoint::CheckpointInfo;
 pub use commit::CommitReceipt;
 pub use indexing::IndexStatistics;
 pub use open::RecoveryReport;
