@@ -3,6 +3,8 @@
 //! The way in which readers come by their snapshot is the store's own, compiled a second time; what they read is a model of memtables
 //! and segments that changes as the store's do: under the head's lock, the memtable first, then `visible`.
 
+#![allow(clippy::duplicate_mod)]
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
