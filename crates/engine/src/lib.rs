@@ -43,7 +43,7 @@ pub mod words;
 
 pub use codegraph_vector_ann::{Metric, UnknownMetric};
 pub use codegraph_vector_base::{
-    Clock, Conflict, ConflictCause, Error, ErrorKind, Lsn, NodeId, Random, Result, RowChecksum,
+    Clock, Conflict, ConflictCause, Error, ErrorKind, Generation, Lsn, NodeId, Random, Result, RowChecksum,
     RowChecksumSum, SeqNo, StoreId, TxnId, vfs,
 };
 pub use codegraph_vector_storage::BadBlock;
@@ -72,8 +72,8 @@ pub use options::{
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT, Match, PendingWrite,
-    RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest,
-    VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CacheStatistics, CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT,
+    Match, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics,
+    TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
 pub use text::QUALIFIED_NAME;

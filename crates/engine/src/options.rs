@@ -180,6 +180,11 @@ impl Settings {
         Self { compression, compression_lossy, ..self.clone() }
     }
 
+    /// Milliseconds between checkpoints that are made without being asked for; 0 is never.
+    pub(crate) fn checkpoint_interval_ms(&self) -> u64 {
+        if self.background { self.transactions.checkpoint_interval_ms } else { 0 }
+    }
+
     /// Asks for a compression, with no more loss than it has.
     pub(crate) fn compress(&mut self, compression: Option<Compression>) {
         (self.compression, self.compression_lossy) = (compression, false);

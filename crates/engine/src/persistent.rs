@@ -16,8 +16,9 @@ use crate::node::CodeNode;
 use crate::options::{EmbedderId, OpenOptions, Settings};
 use crate::store::core::Handle;
 use crate::store::{
-    CommitReceipt, HybridRequest, InDoubt, Locking, Match, PendingWrite, RecoveryReport, SearchRequest,
-    SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, Locking, Match, PendingWrite, RecoveryReport,
+    SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport,
+    Write, WriteOutcome,
 };
 
 /// What a store is, as its manifest says.
@@ -308,6 +309,24 @@ impl PersistentVectorStore {
     /// the next open quicker and lets the log be trimmed.
     pub fn flush(&self) -> Result<()> {
         self.core.flush()
+    }
+
+    /// Makes a checkpoint: [`flush`](Self::flush)es, without stopping writes, and says what is there. The next recovery begins
+    /// from it or a later one, and checks what it finds. With the setting `transactions.checkpoint_interval_ms`, one is made
+    /// in the background time and again.
+    ///
+    /// # Errors
+    /// Those of a flush.
+    pub fn create_checkpoint(&self) -> Result<CheckpointInfo> {
+        self.core.create_checkpoint()
+    }
+
+    /// The newest checkpoint. In a store that was opened read-only, as of its last [`refresh`](Self::refresh).
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn latest_checkpoint(&self) -> Result<CheckpointInfo> {
+        self.core.latest_checkpoint()
     }
 
     /// Merges all segments into one, without dead rows, and gives it its index; returns how many were merged.

@@ -108,13 +108,17 @@ impl Cell {
         let outcome = statement(open, call).and_then(|done| open.check_size(call).map(|()| done));
         self.touch(core);
         let error = match outcome {
-            Ok(done) => return Ok(done),
+            Ok(done) => {
+                open.writes.release(mark);
+                return Ok(done);
+            }
             Err(error) => error,
         };
         if is_fatal(&error) {
             call.end(&mut body, End::Failed(error.clone()));
         } else {
             open.undo_to(call, mark);
+            open.writes.release(mark);
         }
         Err(error)
     }

@@ -15,7 +15,7 @@ use super::write_set::Change;
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
 use crate::node::{CodeNode, check_path, node_id_text};
-use crate::store::{PendingRow, SearchRequest, SearchResults};
+use crate::store::{PendingRow, SearchRequest, SearchResults, no_such_node};
 
 impl Open {
     /// What the statement that begins now reads of what is committed.
@@ -56,12 +56,13 @@ impl Open {
         request: &SearchRequest,
     ) -> Result<SearchResults> {
         let view = self.view(call);
-        let (found, results) = self.sight(call, &view).search_like(id, request)?;
+        let found = self.sight(call, &view).get(id)?;
+        // That there is none is something to have read, too.
         self.reads.got(call.cell.rules, view.1, id, &found);
-        if let Some(node) = found.into_node() {
-            let request = request.like(id, node.embedding);
-            self.reads.searched(call.cell.rules, view.1, &request, &results);
-        }
+        let node = found.into_node().ok_or_else(|| no_such_node(id))?;
+        let request = request.like(id, node.embedding);
+        let results = self.sight(call, &view).search(&request)?;
+        self.reads.searched(call.cell.rules, view.1, &request, &results);
         Ok(results)
     }
 

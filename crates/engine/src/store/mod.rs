@@ -5,6 +5,7 @@
 //! [`configure`], [`train`], [`rewrite`] and [`compress`] (codecs), [`open`].
 
 mod apply;
+mod checkpoint;
 mod close;
 mod commit;
 mod compress;
@@ -22,17 +23,22 @@ mod open;
 mod pending_row;
 mod prepared;
 mod read_only;
+mod read_point;
 mod rewrite;
 mod ring;
 mod rows;
 mod sample;
 mod search;
+#[cfg(test)]
+mod shuttled;
 mod snapshot;
 mod stats;
+mod sync;
 mod train;
 mod verify;
 mod write;
 
+pub use checkpoint::CheckpointInfo;
 pub use commit::CommitReceipt;
 pub use indexing::IndexStatistics;
 pub use open::RecoveryReport;

@@ -17,6 +17,7 @@ use codegraph_vector_storage::wal::{self, Appender, Continuation, Log, Scan, Sca
 use parking_lot::{Mutex, RwLock};
 
 use super::apply::{Assembler, Totals, advance};
+use super::checkpoint::{check_contents, contents_of};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use super::maintenance::Background;
@@ -292,6 +293,7 @@ pub(super) fn recover(
     }
     if limit == Lsn(u64::MAX) && manifest.clean_close != Some(scan.end) {
         scan.check_uncut()?;
+        check_contents(layout, manifest, version.segments.iter().map(Arc::as_ref))?;
     }
     version.floor = head.cut.seqno;
     let report = RecoveryReport {
@@ -402,6 +404,8 @@ pub(super) fn assemble(
             compress_job: Background::default(),
             index_job: Background::default(),
             coding_job: Background::default(),
+            checkpoint_job: Background::default(),
+            checkpoint_round: AtomicU64::new(0),
             training: Training::default(),
             sync_scheduled: AtomicBool::new(false),
         })
@@ -459,12 +463,21 @@ impl Core {
         let synced = writer.log.appender(Appender::synced);
         self.leave_note(writer, synced)?;
         self.look_up_codec();
-        if manifest.schema.embedder.is_none() && options.embedder.is_some() {
+        let embedder = options.embedder.as_ref().filter(|_| manifest.schema.embedder.is_none());
+        // A manifest of the first format version, which older versions go by, must not stay: they know nothing of what the log
+        // may hold from now on.
+        if manifest.contents.is_none() || embedder.is_some() {
+            let segments = self.version.load_full();
             self.install(|next| {
-                next.schema.embedder = options.embedder.clone();
+                if next.contents.is_none() {
+                    let segments = segments.segments.iter().map(Arc::as_ref);
+                    next.contents = Some(contents_of(segments, next.checkpoint.seqno)?);
+                }
+                next.schema.embedder = embedder.cloned().or_else(|| next.schema.embedder.clone());
                 Ok(())
             })?;
         }
+        self.schedule_checkpoints();
         if self.settings.load().background {
             self.schedule_maintenance();
             return Ok(());

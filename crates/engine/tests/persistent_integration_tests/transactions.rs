@@ -122,7 +122,7 @@ fn replacing_a_path_in_a_transaction_goes_along_with_all_else() {
     let mut txn = store.begin(IsolationLevel::ReadCommitted).unwrap();
     let (moved, kept) = (at("c.rs", node(rng, 2, 8)), at("a.rs", node(rng, 4, 8)));
     txn.put(moved.clone()).unwrap();
-    let deleted = txn.replace_path("a.rs", &[kept.clone()]).unwrap();
+    let deleted = txn.replace_path("a.rs", std::slice::from_ref(&kept)).unwrap();
     assert_eq!(deleted, 4, "six had been there: one has moved on, one stays");
     assert_holds(&store, &outside);
     txn.commit().unwrap();

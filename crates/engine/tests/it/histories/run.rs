@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use codegraph_vector::{
-    DeadlockPolicy, Environment, Metric, NodeId, OpenOptions, PersistentVectorStore, Settings, TestSwitches, TransactionConfig,
+    DeadlockPolicy, Environment, Metric, NodeId, OpenOptions, PersistentVectorStore, Settings, TestSwitches,
+    TransactionConfig,
 };
 use codegraph_vector_testkit::history::{Level, Version};
 use codegraph_vector_testkit::{CrashStyle, Rng, SimClock, SimVfs};
