@@ -127,3 +127,51 @@ fn what_is_far_away_or_does_not_match_disturbs_no_search() {
     let expected = [at(1, 1.0, 0.0), at(2, 1.0, 0.1), at(4, 0.5, 1.0).with_language("go"), at(9, 1.0, 1.0)];
     assert_holds(&store, &model_of(&expected));
 }
+
+#[test]
+fn a_node_that_came_and_went_was_written_by_another_all_the_same() {
+    let place = Place::new();
+    let store = place.open(4).unwrap();
+    let phantom = CodeNode::new(1, vec![1.0; 4]).with_kind("phantom");
+    // What the transaction has counted is older than the delete that it writes over: a read skew, which Repeatable Read
+    // prevents, though it validates no searches.
+    let mut txn = store.begin(RepeatableRead).unwrap();
+    assert_eq!(txn.count(&Filter::eq("kind", "phantom")).unwrap(), 0);
+    store.put(phantom.clone()).unwrap();
+    let mut other = store.begin(RepeatableRead).unwrap();
+    other.delete(1).unwrap();
+    other.put(CodeNode { id: 2, ..phantom.clone() }).unwrap();
+    other.commit().unwrap();
+    txn.put(phantom.clone()).unwrap();
+    let error = txn.commit().unwrap_err();
+    assert_eq!(error.conflict().map(|conflict| conflict.node), Some(Some(1)), "{error}");
+    assert_holds(&store, &model_of(&[CodeNode { id: 2, ..phantom }]));
+}
+
+#[test]
+fn rows_are_deleted_by_a_filter_once() {
+    // Both find the same rows, and the second waits for the first. Afterwards there is nothing left for it to do, so what it
+    // says it has deleted is not true.
+    for level in IsolationLevel::ALL {
+        let place = Place::new();
+        let store = place.open(4).unwrap();
+        store.put_batch(&[1, 2, 3].map(|id| CodeNode::new(id, vec![1.0; 4]).with_kind("old"))).unwrap();
+        let old = Filter::eq("kind", "old");
+        let [mut first, mut second] = [(); 2].map(|()| store.begin(level).unwrap());
+        assert_eq!(first.delete_by_filter(&old).unwrap(), 3);
+        let outcome = std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                let deleted = second.delete_by_filter(&old)?;
+                second.commit().map(|_| deleted)
+            });
+            while store.consistency_manager().statistics().locks.waiting == 0 {
+                std::thread::yield_now();
+            }
+            first.commit().unwrap();
+            second.join().unwrap()
+        });
+        let error = outcome.unwrap_err();
+        assert!(error.conflict().is_some(), "{level}: {error}");
+        assert_eq!(store.count(&Filter::everything()).unwrap(), 0);
+    }
+}
