@@ -55,8 +55,8 @@ pub use compression::{
     Target,
 };
 pub use consistency::{
-    ConsistencyManager, IsolationLevel, LevelStatistics, LockMode, LockStatistics, LockTarget, Savepoint, Transaction,
-    TransactionInfo, TransactionOptions, TransactionStatistics, VectorOperation,
+    ConsistencyManager, IsolationLevel, LevelStatistics, LockMode, LockStatistics, LockTarget, Savepoint,
+    Transaction, TransactionInfo, TransactionOptions, TransactionStatistics, VectorOperation,
 };
 pub use filter::Filter;
 pub use indexing::IndexPolicy;

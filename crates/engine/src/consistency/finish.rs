@@ -86,11 +86,7 @@ impl Cell {
 
 impl Open {
     /// Counts the time that an end takes.
-    fn timed<R>(
-        &mut self,
-        call: Call<'_>,
-        end: impl FnOnce(&mut Self, Call<'_>) -> Result<R>,
-    ) -> Result<R> {
+    fn timed<R>(&mut self, call: Call<'_>, end: impl FnOnce(&mut Self, Call<'_>) -> Result<R>) -> Result<R> {
         let clock = &call.core.environment.clock;
         let begun = clock.monotonic();
         let outcome = end(self, call);
@@ -103,7 +99,11 @@ impl Open {
         let last = match core.writer {
             Some(_) if !self.writes.is_empty() => core.visible(),
             // Who only reads does not validate.
-            _ => return Ok(core.nothing_to_do(self.view.as_ref().map_or_else(|| core.visible(), |view| view.1))),
+            _ => {
+                return Ok(
+                    core.nothing_to_do(self.view.as_ref().map_or_else(|| core.visible(), |view| view.1))
+                );
+            }
         };
         core.make_room()?;
         let (view, rows, deletes) = (self.view(call), self.writes.puts(), self.deletes(core)?);
@@ -139,9 +139,7 @@ impl Open {
             reads: self.reads.clone(),
             guard,
         };
-        core.prepare(preparation, |assigned| {
-            self.reads.validate_rest(&state, &assigned.ring, validated)
-        })?;
+        core.prepare(preparation, |assigned| self.reads.validate_rest(&state, &assigned.ring, validated))?;
         Ok(())
     }
 

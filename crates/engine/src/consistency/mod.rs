@@ -30,9 +30,9 @@ mod validate;
 mod write_set;
 
 pub use level::IsolationLevel;
-pub use manager::{ConsistencyManager, TransactionInfo};
 pub use lock::{LockMode, LockStatistics, LockTarget};
 pub(crate) use lock::{LockSet, LockWait, Locks};
+pub use manager::{ConsistencyManager, TransactionInfo};
 pub use operation::VectorOperation;
 pub(crate) use pending::PendingTable;
 pub(crate) use prepared::{PreparedTransaction, PreparedTransactions};

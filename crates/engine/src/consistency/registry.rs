@@ -214,7 +214,8 @@ impl Registry {
     /// Rolls back all that are open: the store is being closed.
     pub(crate) fn abandon_all(&self, core: &Arc<Core>) {
         // First those at rest: calls of others may be waiting for their locks.
-        let (at_work, at_rest): (Vec<_>, Vec<_>) = self.cells().into_iter().partition(|cell| cell.is_at_work());
+        let (at_work, at_rest): (Vec<_>, Vec<_>) =
+            self.cells().into_iter().partition(|cell| cell.is_at_work());
         at_rest.iter().chain(&at_work).for_each(|cell| cell.abandon(core, End::RolledBack));
     }
 

@@ -85,7 +85,8 @@ impl Open {
     pub(crate) fn update_vector(&mut self, call: Call<'_>, id: NodeId, vector: Vec<f32>) -> Result<()> {
         call.core.check_vector(id, &vector)?;
         self.take(call, &[id])?;
-        let before = self.present(call, id)?.into_node().ok_or_else(|| missing(id, "to update; put it instead"))?;
+        let before =
+            self.present(call, id)?.into_node().ok_or_else(|| missing(id, "to update; put it instead"))?;
         let row = call.core.pending_row(id, Cow::Owned(vector), before.metadata(), None)?;
         self.write_row(call, row);
         Ok(())
@@ -145,7 +146,8 @@ impl Open {
     }
 
     pub(crate) fn rollback_to(&mut self, call: Call<'_>, savepoint: Savepoint) -> Result<()> {
-        let of_this = |(number, _): &(u64, _)| *number == savepoint.number && savepoint.transaction == call.cell.id;
+        let of_this =
+            |(number, _): &(u64, _)| *number == savepoint.number && savepoint.transaction == call.cell.id;
         let Some(at) = self.savepoints.iter().position(of_this) else {
             let message = format!("this savepoint is none of transaction {}, or was undone", call.cell.id);
             return Err(Error::invalid(message));
