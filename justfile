@@ -32,6 +32,14 @@ tidy:
 crash-sim SEEDS="1000":
     CGV_SIM_SEEDS={{SEEDS}} cargo test -p codegraph-vector --test it crash_sim -- --nocapture
 
+# So many random histories of concurrent transactions, judged. CGV_HISTORY=n replays one and prints it.
+histories COUNT="10000":
+    CGV_HISTORIES={{COUNT}} cargo test -p codegraph-vector --test it histories -- --nocapture
+
+# Sixty-four threads move money between accounts for so many seconds, once for each way with deadlocks.
+stress SECONDS="60":
+    CGV_STRESS_SECONDS={{SECONDS}} cargo test -p codegraph-vector --test it transactions_stress -- --nocapture --test-threads 1
+
 # Each fuzz target for so many seconds; or only those named.
 fuzz SECONDS="60" *TARGETS:
     fuzz/run {{SECONDS}} {{TARGETS}}

@@ -6,7 +6,7 @@
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use wincode::{SchemaRead, SchemaWrite};
-use xxhash_rust::xxh3::{xxh3_128, xxh3_64_with_seed};
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use crate::NodeId;
 

@@ -354,6 +354,8 @@ pub struct TestSwitches {
     pub min_training_rows: Option<u64>,
     /// Rows from which on a segment gets an index.
     pub min_index_rows: Option<u64>,
+    /// Commits are not held against what others have committed since.
+    pub skip_validation: bool,
 }
 
 impl OpenOptions {

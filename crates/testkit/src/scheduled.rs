@@ -9,21 +9,22 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 pub use shuttle::thread;
 
 /// Runs `test` under so many random schedules, and under as many that change threads at a few moments only, which are
 /// those that most faults need (Burckhardt and others, *A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs*,
-/// 2010). `CGV_SCHEDULES` gives another number.
+/// 2010). With `CGV_SCHEDULES=n` in the environment there are n times as many.
 ///
 /// # Panics
 /// If `test` does, or all of its threads sleep; the message says how to run that schedule again.
 pub fn explore(schedules: usize, test: impl Fn() + Send + Sync + Clone + 'static) {
     const CHANGES: usize = 3;
-    let asked = std::env::var("CGV_SCHEDULES").ok().and_then(|number| number.parse().ok());
-    let schedules = asked.unwrap_or(schedules);
+    let times = std::env::var("CGV_SCHEDULES").ok().and_then(|number| number.parse().ok());
+    let schedules = schedules * times.unwrap_or(1usize);
     shuttle::check_random(test.clone(), schedules);
     shuttle::check_pct(test, schedules, CHANGES);
 }
@@ -116,5 +117,50 @@ impl Condvar {
 impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Condvar")
+    }
+}
+
+/// Like `std::sync::atomic::AtomicU64`, but that all orders are sequentially consistent: of weaker ones, schedules show nothing.
+pub struct AtomicU64(shuttle::sync::atomic::AtomicU64);
+
+impl AtomicU64 {
+    /// Holds `value`.
+    pub fn new(value: u64) -> Self {
+        Self(shuttle::sync::atomic::AtomicU64::new(value))
+    }
+
+    /// The value.
+    pub fn load(&self, _: Ordering) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Another value.
+    pub fn store(&self, value: u64, _: Ordering) {
+        self.0.store(value, Ordering::SeqCst);
+    }
+}
+
+/// Like `arc_swap::ArcSwap`.
+pub struct ArcSwap<T>(Mutex<Arc<T>>);
+
+impl<T> ArcSwap<T> {
+    /// Holds `value`.
+    pub fn from_pointee(value: T) -> Self {
+        Self(Mutex::new(Arc::new(value)))
+    }
+
+    /// What it holds.
+    pub fn load_full(&self) -> Arc<T> {
+        self.0.lock().clone()
+    }
+
+    /// The same.
+    pub fn load(&self) -> Arc<T> {
+        self.load_full()
+    }
+
+    /// Holds `value` from now on.
+    pub fn store(&self, value: Arc<T>) {
+        *self.0.lock() = value;
     }
 }

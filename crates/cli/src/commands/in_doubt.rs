@@ -72,7 +72,7 @@ pub(crate) fn run(globals: &Globals, args: &InDoubtArgs) -> Result<(), Failure> 
 
 fn list(globals: &Globals) -> Result<(), Failure> {
     let store = location::open_reading(globals)?;
-    let listed = Listed { in_doubt: store.in_doubt().iter().map(Shown::from).collect() };
+    let listed = Listed { in_doubt: store.in_doubt()?.iter().map(Shown::from).collect() };
     output::print(globals.json, &listed, |out| {
         for Shown { transaction_id, isolation_level, puts, deletes, .. } in &listed.in_doubt {
             writeln!(out, "{transaction_id}  {isolation_level}, puts {puts} and deletes {deletes}")?;

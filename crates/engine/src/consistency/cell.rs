@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use codegraph_vector_base::{Conflict, ConflictCause, Error, NodeId, Result, SeqNo, TxnId};
+use codegraph_vector_base::{Conflict, ConflictCause, Error, ErrorKind, NodeId, Result, SeqNo, TxnId};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::level::Rules;
@@ -105,16 +105,20 @@ impl Cell {
         let mut body = self.enter(core)?;
         let Body::Open(open) = &mut *body else { return Err(body.refusal(self.id)) };
         let mark = open.writes.savepoint();
-        let outcome = statement(open, call);
+        let outcome = statement(open, call).and_then(|done| open.check_size(call).map(|()| done));
         self.touch(core);
         let error = match outcome {
-            Ok(done) => return Ok(done),
+            Ok(done) => {
+                open.writes.release(mark);
+                return Ok(done);
+            }
             Err(error) => error,
         };
         if is_fatal(&error) {
             call.end(&mut body, End::Failed(error.clone()));
         } else {
             open.undo_to(call, mark);
+            open.writes.release(mark);
         }
         Err(error)
     }
@@ -226,6 +230,16 @@ impl Call<'_> {
 }
 
 impl Open {
+    /// Refuses more writes than one commit may hold.
+    fn check_size(&self, call: Call<'_>) -> Result<()> {
+        let (bytes, most) = (self.writes.bytes(), call.core.settings.load().max_batch_bytes);
+        if bytes <= most {
+            return Ok(());
+        }
+        let message = format!("the transaction has written {bytes} bytes, and max_batch_bytes is {most}");
+        Err(Error::new(ErrorKind::TooLarge, message))
+    }
+
     /// Takes writes back, down to a mark.
     pub(crate) fn undo_to(&mut self, call: Call<'_>, mark: Savepoint) {
         for (id, change) in self.writes.rollback_to(mark) {

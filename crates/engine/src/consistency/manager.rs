@@ -13,7 +13,7 @@ use super::statistics::TransactionStatistics;
 use super::transaction::Savepoint;
 use crate::filter::Filter;
 use crate::store::core::Handle;
-use crate::store::{CommitReceipt, InDoubt, Match, SearchRequest};
+use crate::store::{CheckpointInfo, CommitReceipt, InDoubt, Match, SearchRequest};
 
 /// The transactions of a store, by number: the same as with a [`Transaction`](crate::Transaction). A transaction that nobody
 /// ends is rolled back when it runs out of time.
@@ -185,6 +185,22 @@ impl ConsistencyManager {
     /// `Closed`.
     pub fn in_doubt(&self) -> Result<Vec<InDoubt>> {
         self.core.in_doubt()
+    }
+
+    /// Makes a durable start for recovery of all that is committed; writers go on meanwhile.
+    ///
+    /// # Errors
+    /// Those of a flush.
+    pub fn create_checkpoint(&self) -> Result<CheckpointInfo> {
+        self.core.create_checkpoint()
+    }
+
+    /// Where recovery would start.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn latest_checkpoint(&self) -> Result<CheckpointInfo> {
+        self.core.latest_checkpoint()
     }
 
     /// Numbers about transactions.

@@ -1,5 +1,7 @@
 //! What is read through changes, against a model that has them.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use codegraph_vector_base::TxnId;
 use codegraph_vector_testkit::{Rng, generators};
 use proptest::collection::{btree_map, vec};
@@ -43,13 +45,10 @@ fn check(
         prop_assert_eq!(seqno, expected.map(|(seqno, _)| *seqno));
     }
     for request in requests {
-        let like = overlay.search_like(5, request).map(|(found, results)| {
-            let node = found.into_node().unwrap();
-            (request.like(5, node.embedding), results)
-        });
-        prop_assert_eq!(like.is_ok(), model.0.contains_key(&5));
-        let plain = (request.clone(), overlay.search(request).unwrap());
-        for (request, results) in std::iter::once(plain).chain(like.ok()) {
+        // As a search for those like a node does.
+        let like = overlay.get(5).unwrap().into_node().map(|node| request.like(5, node.embedding));
+        for request in std::iter::once(request.clone()).chain(like) {
+            let results = overlay.search(&request).unwrap();
             let found: Vec<_> = results.matches.iter().map(|found| (found.score, found.node_id)).collect();
             prop_assert_eq!(found, model.nearest(metric, &request));
             prop_assert!(results.exact);
@@ -154,6 +153,27 @@ fn what_an_index_finds_is_hidden_and_what_is_not_in_it_is_found() {
         }
         assert!(found * 100 >= asked * 95, "{index}: {found} of {asked}");
     }
+}
+
+#[test]
+fn a_search_looks_deeper_until_it_is_past_what_is_hidden() {
+    let core = sample::open(Metric::Dot, sample::DIMENSION, IndexPolicy::Flat);
+    let nodes: Vec<CodeNode> = (1..300).map(|id| CodeNode::new(id, vec![id as f32; 3])).collect();
+    core.submit(&Write::Put(&nodes), Locking::Wait).unwrap().wait().unwrap();
+    let mut set = WriteSet::default();
+    (100..300).for_each(|id| set.set(id, Change::Delete));
+    let request = SearchRequest::new([1.0, 0.0, 0.0], 3);
+    let searches = |count| core.counters.searches.swap(0, Relaxed) == count;
+    let found = |request: &SearchRequest| {
+        searches(0);
+        ids(&Overlay::of_now(&core, &set).search(request).unwrap())
+    };
+    assert_eq!(found(&request), [99, 98, 97]);
+    assert!(searches(4), "6, 24, 96, then all 203 of them");
+    assert_eq!(found(&request.clone().with_min_score(98.0)), [99, 98]);
+    assert_eq!(found(&request.clone().with_min_score(295.0)), [0; 0]);
+    assert!(searches(1), "what is deeper is too far away");
+    assert_eq!(found(&request.with_filter(!Filter::ids(10..290))), [9, 8, 7]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::write_set::Change;
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
 use crate::node::{CodeNode, check_path, node_id_text};
-use crate::store::{PendingRow, SearchRequest, SearchResults};
+use crate::store::{PendingRow, SearchRequest, SearchResults, no_such_node};
 
 impl Open {
     /// What the statement that begins now reads of what is committed.
@@ -55,8 +55,15 @@ impl Open {
         id: NodeId,
         request: &SearchRequest,
     ) -> Result<SearchResults> {
-        let node = self.get(call, id)?.ok_or_else(|| missing(id, "to search from"))?;
-        self.search(call, &request.like(id, node.embedding))
+        let view = self.view(call);
+        let found = self.sight(call, &view).get(id)?;
+        // That there is none is something to have read, too.
+        self.reads.got(call.cell.rules, view.1, id, &found);
+        let node = found.into_node().ok_or_else(|| no_such_node(id))?;
+        let request = request.like(id, node.embedding);
+        let results = self.sight(call, &view).search(&request)?;
+        self.reads.searched(call.cell.rules, view.1, &request, &results);
+        Ok(results)
     }
 
     pub(crate) fn count(&mut self, call: Call<'_>, filter: &Filter) -> Result<u64> {
@@ -85,8 +92,7 @@ impl Open {
     pub(crate) fn update_vector(&mut self, call: Call<'_>, id: NodeId, vector: Vec<f32>) -> Result<()> {
         call.core.check_vector(id, &vector)?;
         self.take(call, &[id])?;
-        let before =
-            self.present(call, id)?.into_node().ok_or_else(|| missing(id, "to update; put it instead"))?;
+        let before = self.present(call, id)?.into_node().ok_or_else(|| missing(id))?;
         let row = call.core.pending_row(id, Cow::Owned(vector), before.metadata(), None)?;
         self.write_row(call, row);
         Ok(())
@@ -189,6 +195,11 @@ impl Open {
             if call.core.columns(&version, seqno, *id)?.map(|columns| columns.seqno) != seen {
                 return Err(Conflict::new(ConflictCause::Write).on_node(*id).into());
             }
+            if seen.is_none() && !call.cell.rules.tracks_predicates {
+                // Another may have put it and deleted it again meanwhile, which only the recent commits tell. Where searches
+                // are validated that is no matter: then nothing that was read is older than the commit.
+                self.reads.got(call.cell.rules, view.1, *id, &Found::Committed(None));
+            }
         }
         Ok(())
     }
@@ -223,6 +234,9 @@ impl Open {
     }
 }
 
-fn missing(id: NodeId, what_for: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no node {} {what_for}", node_id_text(id)))
+fn missing(id: NodeId) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("there is no node {} to update; put it instead", node_id_text(id)),
+    )
 }

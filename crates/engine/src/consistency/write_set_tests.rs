@@ -14,6 +14,8 @@ enum Step {
     Put(NodeId, u8),
     Delete(NodeId),
     Savepoint,
+    /// One of the savepoints that there are.
+    Release(prop::sample::Index),
     /// To one of the savepoints that there are.
     Rollback(prop::sample::Index),
 }
@@ -22,7 +24,8 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..6_u128, 1..200_u8).prop_map(|(id, value)| Step::Put(id, value)),
         2 => (0..6_u128).prop_map(Step::Delete),
-        2 => Just(Step::Savepoint),
+        3 => Just(Step::Savepoint),
+        1 => any::<prop::sample::Index>().prop_map(Step::Release),
         1 => any::<prop::sample::Index>().prop_map(Step::Rollback),
     ]
 }
@@ -57,10 +60,12 @@ proptest! {
                     model.insert(id, None);
                 }
                 Step::Savepoint => savepoints.push((set.savepoint(), model.clone())),
-                Step::Rollback(which) => {
-                    if savepoints.is_empty() {
-                        continue;
-                    }
+                Step::Release(which) if !savepoints.is_empty() => {
+                    let (savepoint, _) = savepoints.remove(which.index(savepoints.len()));
+                    set.release(savepoint);
+                    set.release(savepoint);
+                }
+                Step::Rollback(which) if !savepoints.is_empty() => {
                     savepoints.truncate(which.index(savepoints.len()) + 1);
                     let (savepoint, then) = savepoints.last().unwrap();
                     let changed = set.rollback_to(*savepoint);
@@ -72,9 +77,10 @@ proptest! {
                     prop_assert!(differ.all(|id| changed.contains_key(id)));
                     model = then.clone();
                 }
+                Step::Release(_) | Step::Rollback(_) => {}
             }
             prop_assert_eq!(contents(&set), model.clone());
-            prop_assert_eq!((set.len(), set.is_empty()), (model.len(), model.is_empty()));
+            prop_assert_eq!(set.is_empty(), model.is_empty());
             prop_assert_eq!(set.bytes(), set.iter().map(|(_, change)| change.bytes()).sum::<u64>());
             for id in 0..6 {
                 prop_assert_eq!(set.get(id).map(value), model.get(&id).copied());
@@ -90,17 +96,25 @@ proptest! {
 }
 
 #[test]
-fn overwritten_rows_are_kept_only_as_far_as_a_savepoint_needs_them() {
+fn what_is_kept_for_savepoints_does_not_grow_with_what_is_overwritten() {
     let mut set = WriteSet::default();
-    (0..10).for_each(|_| set.set(1, Change::Delete));
+    let change = |set: &mut WriteSet| (0..10).for_each(|id| set.set(id % 2, Change::Delete));
+    change(&mut set);
     assert_eq!(set.undo.len(), 0);
-    set.savepoint();
-    (0..10).for_each(|_| set.set(1, Change::Delete));
-    assert_eq!(set.undo.len(), 1);
-    let last = set.savepoint();
-    (0..10).for_each(|_| set.set(1, Change::Delete));
+    let outer = set.savepoint();
+    change(&mut set);
     assert_eq!(set.undo.len(), 2);
-    set.rollback_to(last);
-    (0..10).for_each(|_| set.set(1, Change::Delete));
-    assert_eq!(set.undo.len(), 2);
+    for _ in 0..10 {
+        // As statements do that may fail.
+        let inner = set.savepoint();
+        change(&mut set);
+        assert_eq!(set.undo.len(), 4);
+        set.rollback_to(inner);
+        change(&mut set);
+        assert_eq!(set.undo.len(), 4);
+        set.release(inner);
+        assert_eq!(set.undo.len(), 2);
+    }
+    set.release(outer);
+    assert_eq!((set.undo.len(), set.savepoints.len()), (0, 0));
 }

@@ -18,6 +18,7 @@ use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
 use super::prepared::Held;
+use super::read_point::{Floor, read_point};
 use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
@@ -134,6 +135,12 @@ pub(crate) struct Counters {
     pub(crate) searches: AtomicU64,
 }
 
+impl Floor for Version {
+    fn floor(&self) -> SeqNo {
+        self.floor
+    }
+}
+
 impl Core {
     /// The settings of this moment.
     pub(crate) fn settings(&self) -> Arc<Settings> {
@@ -152,17 +159,8 @@ impl Core {
 
     /// A version and a SeqNo that fit each other: the version holds exactly what was committed up
     /// to that SeqNo, and maybe more.
-    ///
-    /// Read in this order: were `visible` read first, a flush could drop rows that died after it;
-    /// were the version to change in between, it might lack what became visible meanwhile.
     pub(crate) fn read_point(&self) -> (Arc<Version>, SeqNo) {
-        loop {
-            let version = self.version.load_full();
-            let seqno = self.visible().max(version.floor);
-            if Arc::ptr_eq(&version, &self.version.load()) {
-                return (version, seqno);
-            }
-        }
+        read_point(&self.version, &self.visible)
     }
 
     /// The writing half.

@@ -23,13 +23,17 @@ mod open;
 mod pending_row;
 mod prepared;
 mod read_only;
+mod read_point;
 mod rewrite;
 mod ring;
 mod rows;
 mod sample;
 mod search;
+#[cfg(test)]
+mod shuttled;
 mod snapshot;
 mod stats;
+mod sync;
 mod train;
 mod verify;
 mod write;

@@ -288,11 +288,13 @@ impl Core {
             limit = limit.min(deepest);
             let deeper = SearchRequest { limit, ..request.clone() };
             let search = self.find(version, seqno, std::slice::from_ref(&deeper))?.swap_remove(0);
-            let may_be_more = limit < deepest && (search.top.len() == limit || !search.exact);
-            let near = request.min_score.is_none_or(|least| search.top.threshold() >= least);
+            // An index may give fewer than there are.
+            let may_be_more = search.top.len() == limit || !search.exact;
+            let too_far = search.top.len() == limit
+                && request.min_score.is_some_and(|least| search.top.threshold() < least);
             let search = Search { request, ..search };
             let results = self.finish(version, seqno, search, |id| !hidden.contains(&id))?;
-            if results.matches.len() == request.limit || !may_be_more || !near {
+            if results.matches.len() == request.limit || limit == deepest || !may_be_more || too_far {
                 return Ok(results);
             }
             limit *= 4;

@@ -3,6 +3,8 @@
 //! Waits do not time out there, and nothing else wakes a waiter but what should: a lost wake-up is a test that hangs, which shuttle
 //! reports.
 
+#![allow(clippy::duplicate_mod)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
