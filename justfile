@@ -56,6 +56,10 @@ bench-scan *ARGS:
 bench-memory *ARGS:
     cargo run --release -p codegraph-vector-bench -- memory {{ARGS}}
 
+# Transactions beside SQLite, redb and fjall, and what levels cost. Give --rows N for another size than a million.
+bench-txn *ARGS:
+    cargo run --release -p codegraph-vector-bench -- txn {{ARGS}}
+
 # MRR and recall of the default embedder beside BM25. Give --minilm DIR for vectors to compare with, --show N for misses.
 bench-retrieval *ARGS:
     cargo run --release -p codegraph-vector-bench -- retrieval {{ARGS}}

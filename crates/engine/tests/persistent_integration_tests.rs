@@ -1,7 +1,9 @@
 //! The engine through its facade, on a real disk. Groups: life cycle, restart, load, compression, transactions,
-//! isolation, locks and conflicts, rollback operations.
+//! isolation, locks and conflicts, rollback operations, checkpoints.
 #![allow(missing_docs)]
 
+#[path = "persistent_integration_tests/checkpoints.rs"]
+mod checkpoints;
 #[path = "persistent_integration_tests/compression.rs"]
 mod compression;
 #[path = "persistent_integration_tests/isolation.rs"]

@@ -60,7 +60,7 @@ fn after(store: &PersistentVectorStore, seed: u64) -> Model {
 
 #[test]
 fn an_abort_leaves_nothing_and_tells_how_to_undo_what_would_have_been() {
-    for (prepared, guard) in [(false, false), (true, false), (true, true)] {
+    for (prepared, restarted) in [(false, false), (true, false), (true, true)] {
         let place = Place::new();
         let store = place.open(8).unwrap();
         let manager = store.consistency_manager();
@@ -68,7 +68,7 @@ fn an_abort_leaves_nothing_and_tells_how_to_undo_what_would_have_been() {
         if prepared {
             manager.prepare_transaction(txn).unwrap();
         }
-        let inverse = if guard {
+        let inverse = if restarted {
             // After a restart, only the log knows it.
             drop((store, manager));
             let store = place.open(8).unwrap();

@@ -54,7 +54,7 @@ fn g1b_intermediate_reads() {
         let read = t2.get(1).unwrap();
         assert_eq!(t2.near(101, 5).contains_key(&1), read == 101);
         t1.set(1, 11).unwrap();
-        assert_eq!(t2.near(101, 5).contains_key(&1), false);
+        assert!(!t2.near(101, 5).contains_key(&1));
         t1.commit().unwrap();
         assert_eq!(t2.get(1), Some(if level >= RepeatableRead { 10 } else { 11 }));
         t2.commit().unwrap();
