@@ -218,7 +218,7 @@ impl PreparedTransactions {
             )
         };
         let transaction = self.undecided.remove(&txn).ok_or_else(unknown)?;
-        if self.decisions.len() == MAX_DECISIONS {
+        while self.decisions.len() >= MAX_DECISIONS {
             self.decisions.pop_front();
         }
         self.decisions.push_back(decision);

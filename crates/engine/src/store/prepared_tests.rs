@@ -144,7 +144,8 @@ fn what_is_in_doubt_survives_restarts_in_the_log_and_in_checkpoints() {
         if flushed {
             put(&core, 8, 0.0).unwrap();
             core.flush().unwrap();
-            assert!(core.manifests.lock().current.checkpoint.lsn > lsn_of(&core));
+            let checkpoint = core.latest_checkpoint().unwrap();
+            assert!(checkpoint.lsn > lsn_of(&core) && checkpoint.in_doubt == 1);
         }
         let closed = {
             let next = sim.kill();

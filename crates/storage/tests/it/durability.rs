@@ -16,6 +16,7 @@ fn store() -> (SimVfs, Manifest) {
     sample::layout().create_dirs(&sim).expect("folders");
     let mut first = sample::manifest();
     first.segments.clear();
+    first.contents = Some(Contents::default());
     first.next_segment_id = SegmentId(1);
     manifest::install(&sim, &sample::layout(), None, &first).expect("created");
     (sim, first)
