@@ -8,7 +8,7 @@ use codegraph_vector_base::{Error, Lsn, Result, SeqNo, wire};
 use codegraph_vector_storage::wal::{Committed, GroupEnd, LogHooks, SyncNote, SyncPolicy, Ticket};
 
 use super::apply::{Commit, Entry, advance};
-use super::core::{Core, Head, Writer};
+use super::core::{Core, Head, NOTHING_NOTED, Writer};
 use super::prepared::Held;
 use super::ring::{Effects, Ring};
 use crate::consistency::{LockSet, PreparedTransaction};
@@ -185,8 +185,10 @@ impl Core {
     pub(crate) fn leave_note(&self, writer: &Writer, synced_lsn: Lsn) -> Result<()> {
         let note = SyncNote { boot_id: writer.boot_id, synced_lsn, epoch: writer.epoch };
         let lock = writer.lock.lock();
-        // Whoever synced last may not be the last to come here, and a note never goes back.
-        match lock.as_ref().filter(|_| synced_lsn.0 >= writer.noted.load(Ordering::Relaxed)) {
+        // Whoever synced last may not be the last to come here, and a note never goes back. Without syncs there is nothing
+        // new to say.
+        let noted = writer.noted.load(Ordering::Relaxed);
+        match lock.as_ref().filter(|_| noted == NOTHING_NOTED || synced_lsn.0 > noted) {
             Some(lock) => note.write(lock.file(), self.store_id)?,
             None => return Ok(()),
         }

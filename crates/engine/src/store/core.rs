@@ -69,6 +69,9 @@ pub(crate) struct Head {
     pub(crate) prepared: PreparedTransactions,
 }
 
+/// No position in a log.
+pub(crate) const NOTHING_NOTED: u64 = u64::MAX;
+
 /// What only the writing process has.
 pub(crate) struct Writer {
     pub(crate) log: Log<Assigned, Pending>,
@@ -76,7 +79,7 @@ pub(crate) struct Writer {
     pub(crate) lock: Mutex<Option<Box<dyn VfsLock>>>,
     pub(crate) boot_id: u128,
     pub(crate) epoch: Epoch,
-    /// What the note in the lock file says, under `lock`.
+    /// What the note in the lock file says, under `lock`; [`NOTHING_NOTED`] before the first.
     pub(crate) noted: AtomicU64,
     pub(crate) locks: Arc<Locks>,
     /// What prepared transactions hold until they are decided.

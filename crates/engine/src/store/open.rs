@@ -19,7 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use super::apply::{Assembler, Totals, advance};
 use super::checkpoint::{check_contents, contents_of};
 use super::commit::Assigned;
-use super::core::{Core, Counters, Head, Manifests, Writer};
+use super::core::{Core, Counters, Head, Manifests, NOTHING_NOTED, Writer};
 use super::maintenance::Background;
 use super::prepared::hold;
 use super::ring::Validating;
@@ -385,7 +385,7 @@ pub(super) fn assemble(
         let (locks, validating): (Arc<Locks>, _) = (Arc::default(), Validating::default());
         Ok(Writer {
             epoch: appender.epoch(),
-            noted: AtomicU64::new(0),
+            noted: AtomicU64::new(NOTHING_NOTED),
             log: Log::new(appender, Assigned::after(&head), environment.clock.clone()),
             lock: Mutex::new(Some(lock)),
             boot_id: environment.vfs.boot_id().unwrap_or(0),
