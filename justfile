@@ -32,6 +32,14 @@ tidy:
 crash-sim SEEDS="1000":
     CGV_SIM_SEEDS={{SEEDS}} cargo test -p codegraph-vector --test it crash_sim -- --nocapture
 
+# So many random histories of concurrent transactions, judged. CGV_HISTORY=n replays one and prints it.
+histories COUNT="10000":
+    CGV_HISTORIES={{COUNT}} cargo test -p codegraph-vector --test it histories -- --nocapture
+
+# Sixty-four threads move money between accounts for so many seconds, once for each way with deadlocks.
+stress SECONDS="60":
+    CGV_STRESS_SECONDS={{SECONDS}} cargo test -p codegraph-vector --test it transactions_stress -- --nocapture --test-threads 1
+
 # Each fuzz target for so many seconds; or only those named.
 fuzz SECONDS="60" *TARGETS:
     fuzz/run {{SECONDS}} {{TARGETS}}
@@ -47,6 +55,10 @@ bench-scan *ARGS:
 # Memory and start of a store of a million rows.
 bench-memory *ARGS:
     cargo run --release -p codegraph-vector-bench -- memory {{ARGS}}
+
+# Transactions beside SQLite, redb and fjall, and what levels cost. Give --rows N for another size than a million.
+bench-txn *ARGS:
+    cargo run --release -p codegraph-vector-bench -- txn {{ARGS}}
 
 # MRR and recall of the default embedder beside BM25. Give --minilm DIR for vectors to compare with, --show N for misses.
 bench-retrieval *ARGS:

@@ -1,7 +1,7 @@
 //! Benchmarks as ratios in one run: what the store does beside what the disk and the memory can do.
 //!
 //! `cargo run --release -p codegraph-vector-bench -- store|scan [--data BASE.npy] [--queries Q.npy] [--python PYTHON] [--dir DIR]`
-//! `cargo run --release -p codegraph-vector-bench -- memory [--rows N] [--dir DIR]`
+//! `cargo run --release -p codegraph-vector-bench -- memory|txn [--rows N] [--dir DIR]`
 //! `cargo run --release -p codegraph-vector-bench -- retrieval [--corpus stdlib|stdlib-with-tests|crates|PATH]…
 //! [--language NAME] [--minilm DIR] [--show N]`
 //! `cargo run --release -p codegraph-vector-bench -- index [--corpus …] [--dir DIR]`
@@ -35,6 +35,7 @@ mod retrieval;
 mod scan;
 mod search;
 mod searching;
+mod txn;
 
 use std::path::PathBuf;
 
@@ -64,7 +65,7 @@ struct Args {
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
     let command = given.next().ok_or(
-        "say what to measure: store, scan, memory, retrieval, index, compress, search, live, filtered, churn, overhead or memory-limit",
+        "say what to measure: store, scan, memory, retrieval, index, compress, search, txn, live, filtered, churn, overhead or memory-limit",
     )?;
     let mut args = Args {
         command,
@@ -167,6 +168,10 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             import::bulk(folder.path(), &base, &mut report)?;
         }
         "memory" => memory::run(folder.path(), args.rows, &mut report)?,
+        "txn" => {
+            txn::run(folder.path(), args.rows, &mut report)?;
+            args.beside.write("txn", &report.to_string())?;
+        }
         "retrieval" => retrieval::run(folder.path(), &args.retrieval, &mut report).map_err(plain)?,
         "index" => {
             let corpora = &args.retrieval.corpora;

@@ -6,7 +6,7 @@
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use wincode::{SchemaRead, SchemaWrite};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use crate::NodeId;
 
@@ -40,6 +40,11 @@ impl Crc32c {
 /// XXH3-64 of `bytes`, for filters and hash tables on disk.
 pub fn hash64(bytes: &[u8], seed: u64) -> u64 {
     xxh3_64_with_seed(bytes, seed)
+}
+
+/// XXH3-128 of `bytes`, for sums of which every bit counts.
+pub fn hash128(bytes: &[u8]) -> u128 {
+    xxh3_128(bytes)
 }
 
 /// A row's checksum: one half covers (id, vector as given), the other (id, encoded metadata).

@@ -20,7 +20,7 @@ mod random;
 pub mod vfs;
 pub mod wire;
 
-pub use checksum::{Crc32c, RowChecksum, RowChecksumSum, crc32c, hash64};
+pub use checksum::{Crc32c, RowChecksum, RowChecksumSum, crc32c, hash64, hash128};
 pub use clock::{Clock, SystemClock};
 pub use conflict::{Conflict, ConflictCause};
 pub use error::{Error, ErrorKind, Result};

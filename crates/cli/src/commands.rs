@@ -8,6 +8,7 @@ pub(crate) mod export;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod import;
+pub(crate) mod in_doubt;
 pub(crate) mod index;
 pub(crate) mod man;
 pub(crate) mod mcp;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(globals, args),
         Command::Flush(args) => flush::run(globals, args),
         Command::Merge(args) => merge::run(globals, args),
+        Command::InDoubt(args) => in_doubt::run(globals, args),
         Command::Compress(args) => compress::run(globals, args),
         Command::Bench(args) => bench::run(globals, args),
         Command::Completions(args) => completions::run(args),

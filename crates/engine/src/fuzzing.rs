@@ -5,13 +5,15 @@
 
 use codegraph_vector_ann::TopK;
 use codegraph_vector_ann::index::VectorIndex;
-use codegraph_vector_base::{NodeId, RowOrdinal};
+use codegraph_vector_base::{Lsn, NodeId, RowOrdinal, wire};
 use serde_json::Value;
 
 use crate::compression::TrainedCodec;
+use crate::consistency::{PreparedTransaction, PreparedTransactions, ReadSet};
 use crate::filter::Filter;
 use crate::node::{NodeMetadata, node_id_from_json, parse_node_id};
 use crate::record::{CommitHead, PartView, deleted_ids};
+use crate::record_prepared::{CommitPrepared, KIND_PREPARE, KIND_READS, PrepareHead, RollbackPrepared};
 use crate::rows::{
     CodebookPlace, Columns, IdFilter, IdIndex, Ids, PayloadIndex, PayloadReader, RawSample, TextIndex,
     read_codebooks, read_groups,
@@ -21,8 +23,9 @@ use crate::rows::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("record", record),
+    ("prepared", prepared),
     ("metadata", metadata),
     ("ids", ids),
     ("id_filter", id_filter),
@@ -56,7 +59,19 @@ fn rows_and(bytes: &[u8]) -> Option<(usize, &[u8])> {
 pub fn record(bytes: &[u8]) {
     let Some((kind, rest)) = bytes.split_first() else { return };
     let Some((dimension, payload)) = rows_and(rest) else { return };
-    let _ = codegraph_vector_base::wire::decode::<CommitHead>(payload);
+    let _ = wire::decode::<CommitHead>(payload);
+    let _ = (wire::decode::<CommitPrepared>(payload), wire::decode::<RollbackPrepared>(payload));
+    let prepared = wire::decode::<PrepareHead>(payload);
+    if let (KIND_PREPARE, Ok(head)) = (u16::from(*kind), prepared) {
+        let _ = PreparedTransaction::from_records(head, Lsn(0), Vec::new(), dimension.max(1));
+    }
+    if u16::from(*kind) == KIND_READS
+        && let Ok(reads) = ReadSet::decode(payload)
+    {
+        let encoded = reads.encode().expect("what was decoded can be encoded");
+        let again = ReadSet::decode(&encoded).and_then(|again| again.encode());
+        assert_eq!(again.ok(), Some(encoded), "a read set does not survive");
+    }
     match PartView::parse(u16::from(*kind), payload, dimension.max(1)) {
         Ok(Some(PartView::Rows(view))) => {
             let mut rows = 0;
@@ -72,6 +87,22 @@ pub fn record(bytes: &[u8]) {
         }
         _ => {}
     }
+}
+
+/// What a manifest keeps of prepared transactions: two bytes of dimension, then pieces, each led by its length in two bytes.
+/// What passes the checks survives another round.
+pub fn prepared(bytes: &[u8]) {
+    let Some((dimension, mut rest)) = rows_and(bytes) else { return };
+    let mut kept = Vec::new();
+    while let Some((len, behind)) = rows_and(rest) {
+        let (piece, behind) = behind.split_at(len.min(behind.len()));
+        kept.push(piece.to_vec());
+        rest = behind;
+    }
+    let Ok(all) = PreparedTransactions::from_manifest(&kept, dimension.max(1)) else { return };
+    let Ok(again) = all.to_manifest() else { return };
+    let read = PreparedTransactions::from_manifest(&again, dimension.max(1));
+    assert_eq!(read.and_then(|read| read.to_manifest()).ok(), Some(again));
 }
 
 /// Encoded metadata of a row. What passes the checks survives another round.

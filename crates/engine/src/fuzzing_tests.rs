@@ -1,21 +1,25 @@
 //! The checked-in corpus of the fuzz targets, replayed; and where its seeds come from.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use codegraph_vector_ann::Metric;
 use codegraph_vector_ann::codec::{self, CodecReport, TrainControl};
 use codegraph_vector_ann::index::{self, IndexKind, IndexSource, IndexSpec};
-use codegraph_vector_base::{Result, RowChecksum, SeqNo, wire};
+use codegraph_vector_base::{Result, RowChecksum, SeqNo, TxnId, wire};
 use codegraph_vector_testkit::corpus::{self, Seeds};
 
 use super::*;
+use crate::consistency::{IsolationLevel, Predicate};
 use crate::node::CodeNode;
 use crate::record::{KIND_COMMIT, KIND_DELETES, KIND_ROWS, NewRow, Parts, RowHead};
+use crate::record_prepared::{Decision, KIND_COMMIT_PREPARED, KIND_ROLLBACK_PREPARED};
 use crate::rows::{
     PayloadIndexBuilder, PayloadWriter, RowColumns, Sink, TextIndexBuilder, padding, place_groups,
     write_codebooks, write_columns, write_groups, write_id_filter, write_id_index, write_ids,
     write_sample_head,
 };
+use crate::store::{ScoreKind, SearchRequest, SearchResults};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus")
@@ -81,9 +85,67 @@ fn records() -> Vec<Vec<u8>> {
         metadata: row_of.1,
     });
     let parts = Parts::new(rows.collect(), &[7, 8, 9], 1 << 20, u64::MAX).expect("parts");
-    let head = wire::encode(&parts.head(SeqNo(3), 77)).expect("encoded");
-    let all = parts.payloads().map(|(kind, pieces)| (kind, pieces.concat())).chain([(KIND_COMMIT, head)]);
+    let commit = parts.head(SeqNo(3), 77);
+    let (txn, reads) = (TxnId(9), some_reads().encode().expect("encoded"));
+    let prepare = PrepareHead {
+        txn,
+        level: 3,
+        snapshot: SeqNo(2),
+        prepared_us: 5,
+        parts: 0,
+        rows: 0,
+        deletes: 0,
+        read_bytes: 0,
+    };
+    let ends = [
+        (KIND_COMMIT, wire::encode(&commit)),
+        (KIND_PREPARE, wire::encode(&prepare)),
+        (KIND_COMMIT_PREPARED, wire::encode(&CommitPrepared { txn, commit })),
+        (KIND_ROLLBACK_PREPARED, wire::encode(&RollbackPrepared { txn })),
+        (KIND_READS, Ok(reads)),
+    ];
+    let ends = ends.into_iter().map(|(kind, payload)| (kind, payload.expect("encoded")));
+    let all = parts.payloads().map(|(kind, pieces)| (kind, pieces.concat())).chain(ends);
     all.map(|(kind, payload)| [&[kind as u8, 4, 0][..], &payload].concat()).collect()
+}
+
+/// A read set with something of every kind.
+fn some_reads() -> ReadSet {
+    let mut reads = ReadSet::default();
+    let rules = IsolationLevel::Serializable.rules();
+    let filter = Filter::path("src/a.rs");
+    reads.listed(rules, SeqNo(2), &filter, [3, 1 << 100].into_iter());
+    reads.counted(rules, SeqNo(2), &Filter::everything());
+    reads.watch(SeqNo(1), Predicate::Path("src/b.rs".to_owned()), Some([7].into_iter().collect()));
+    let score_kind = ScoreKind::Cosine;
+    let results = SearchResults { matches: Vec::new(), score_kind, seqno: SeqNo(2), exact: true };
+    reads.searched(rules, SeqNo(2), &SearchRequest::new([0.5; 4], 3), &results);
+    reads
+}
+
+/// What a manifest keeps of one transaction in doubt and two that were decided.
+fn prepared_of() -> Vec<u8> {
+    let metadata = some_metadata(1).encode().expect("encoded");
+    let head = RowHead {
+        id: 1,
+        created_us: 0,
+        norm: 1.0,
+        metadata_bytes: metadata.len() as u32,
+        checksum: RowChecksum { vector: 1, metadata: 2 },
+    };
+    let row = NewRow { head, vector: &[0.5; 4], metadata: &metadata };
+    let parts = Parts::new(vec![row], &[7], 1 << 20, u64::MAX).expect("parts");
+    let mut all = PreparedTransactions::default();
+    for (id, decision) in [(4, Some(Some(SeqNo(3)))), (5, Some(None)), (6, None)] {
+        let who = (TxnId(id), IsolationLevel::Serializable, SeqNo(2));
+        let transaction = PreparedTransaction::new(who, 5, &parts, some_reads(), 4).expect("made");
+        all.prepare(Arc::new(transaction)).expect("prepared");
+        let decide = |commit| all.decide(Decision { txn: TxnId(id), commit, lsn: Lsn(80) }).map(|_| ());
+        decision.map_or(Ok(()), decide).expect("decided");
+    }
+    let pieces = all.to_manifest().expect("kept");
+    let pieces = pieces.iter().flat_map(|piece| with_rows(piece.len(), piece)).collect::<Vec<_>>();
+    with_rows(4, &pieces)
 }
 
 fn payload_and_index(rows: &[NodeMetadata]) -> (Vec<u8>, Vec<u8>) {
@@ -236,6 +298,7 @@ fn seeds() -> Seeds {
     json.push(b"018f3a52-7b1c-7def-8000-0123456789ab".to_vec());
     vec![
         ("record", records()),
+        ("prepared", vec![with_rows(4, &[]), prepared_of()]),
         ("metadata", (0..4).map(|number| some_metadata(number).encode().expect("encoded")).collect()),
         ("ids", vec![ids_of(&[]), ids_of(&[7]), ids_of(&[9, 2, 5, NodeId::MAX]), ids_of(&spread)]),
         ("id_filter", vec![vec![], written(|sink| write_id_filter(&spread, sink))]),

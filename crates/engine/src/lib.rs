@@ -34,7 +34,6 @@ mod persistent;
 mod pool;
 mod record;
 mod record_prepared;
-mod row_locks;
 mod rows;
 mod segment;
 mod store;
@@ -44,7 +43,7 @@ pub mod words;
 
 pub use codegraph_vector_ann::{Metric, UnknownMetric};
 pub use codegraph_vector_base::{
-    Clock, Conflict, ConflictCause, Error, ErrorKind, Lsn, NodeId, Random, Result, RowChecksum,
+    Clock, Conflict, ConflictCause, Error, ErrorKind, Generation, Lsn, NodeId, Random, Result, RowChecksum,
     RowChecksumSum, SeqNo, StoreId, TxnId, vfs,
 };
 pub use codegraph_vector_storage::BadBlock;
@@ -55,7 +54,10 @@ pub use compression::{
     Candidate, CompressProgress, CompressReport, CompressRequest, Compression, CompressionStatistics, Keep,
     Target,
 };
-pub use consistency::{IsolationLevel, VectorOperation};
+pub use consistency::{
+    ConsistencyManager, IsolationLevel, LevelStatistics, LockMode, LockStatistics, LockTarget, Savepoint,
+    Transaction, TransactionInfo, TransactionOptions, TransactionStatistics, VectorOperation,
+};
 pub use filter::Filter;
 pub use indexing::IndexPolicy;
 pub use job::Job;
@@ -70,8 +72,8 @@ pub use options::{
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT, Match, PendingWrite,
-    RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest,
-    VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CacheStatistics, CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT,
+    Match, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics,
+    TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
 pub use text::QUALIFIED_NAME;

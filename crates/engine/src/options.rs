@@ -180,6 +180,11 @@ impl Settings {
         Self { compression, compression_lossy, ..self.clone() }
     }
 
+    /// Milliseconds between checkpoints that are made without being asked for; 0 is never.
+    pub(crate) fn checkpoint_interval_ms(&self) -> u64 {
+        if self.background { self.transactions.checkpoint_interval_ms } else { 0 }
+    }
+
     /// Asks for a compression, with no more loss than it has.
     pub(crate) fn compress(&mut self, compression: Option<Compression>) {
         (self.compression, self.compression_lossy) = (compression, false);
@@ -349,6 +354,8 @@ pub struct TestSwitches {
     pub min_training_rows: Option<u64>,
     /// Rows from which on a segment gets an index.
     pub min_index_rows: Option<u64>,
+    /// Commits are not held against what others have committed since.
+    pub skip_validation: bool,
 }
 
 impl OpenOptions {

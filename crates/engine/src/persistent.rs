@@ -9,14 +9,16 @@ use codegraph_vector_ann::codec::{CodecSpec, Scope};
 use codegraph_vector_base::{ErrorKind, NodeId, Result, SeqNo, StoreId, TxnId};
 
 use crate::compression::{CompressProgress, CompressReport, CompressRequest, Compression, Keep};
+use crate::consistency::{ConsistencyManager, IsolationLevel, Transaction, TransactionOptions, transact};
 use crate::filter::Filter;
 use crate::job::Job;
 use crate::node::CodeNode;
 use crate::options::{EmbedderId, OpenOptions, Settings};
 use crate::store::core::Handle;
 use crate::store::{
-    CommitReceipt, HybridRequest, InDoubt, Locking, Match, PendingWrite, RecoveryReport, SearchRequest,
-    SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, Locking, Match, PendingWrite, RecoveryReport,
+    SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport,
+    Write, WriteOutcome,
 };
 
 /// What a store is, as its manifest says.
@@ -188,6 +190,41 @@ impl PersistentVectorStore {
         self.write(&Write::ReplacePath { path, nodes })
     }
 
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// `Conflict` if there are as many as there may be ([`TransactionConfig`](crate::TransactionConfig)), and none ends in
+    /// time; `Closed`.
+    pub fn begin(&self, level: IsolationLevel) -> Result<Transaction> {
+        self.begin_with(TransactionOptions::new(level))
+    }
+
+    /// The same with time-outs of its own.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_with(&self, options: TransactionOptions) -> Result<Transaction> {
+        Transaction::begin(&self.core, options)
+    }
+
+    /// Runs `work` in a transaction and commits it. If that meets a conflict, it is rolled back and done again, after a
+    /// pause, up to 32 times: `work` must have no effects elsewhere that may not be repeated.
+    ///
+    /// # Errors
+    /// Those of `work` and of the commit; the last `Conflict`.
+    pub fn transact<R>(
+        &self,
+        level: IsolationLevel,
+        work: impl FnMut(&mut Transaction) -> Result<R>,
+    ) -> Result<R> {
+        transact(&self.core, TransactionOptions::new(level), work)
+    }
+
+    /// Transactions by number: for callers that cannot keep a [`Transaction`].
+    pub fn consistency_manager(&self) -> ConsistencyManager {
+        ConsistencyManager::new(&self.core)
+    }
+
     /// Prepared transactions that wait for their decision, by id: of this process, and of those before it. In a store that was
     /// opened read-only, as of its last [`refresh`](Self::refresh).
     ///
@@ -204,7 +241,7 @@ impl PersistentVectorStore {
     /// `NotFound` if no such transaction is prepared; `InvalidInput` if it was rolled back; those of
     /// [`write`](Self::write), but never `Conflict`.
     pub fn commit_prepared(&self, transaction: TxnId) -> Result<CommitReceipt> {
-        self.core.commit_prepared(transaction)
+        self.core.commit_in_doubt(transaction)
     }
 
     /// Rolls a prepared transaction back, durably. To do it again does nothing.
@@ -213,7 +250,7 @@ impl PersistentVectorStore {
     /// `NotFound` if no such transaction is prepared; `InvalidInput` if it was committed; those of
     /// [`write`](Self::write), but never `Conflict`.
     pub fn rollback_prepared(&self, transaction: TxnId) -> Result<()> {
-        self.core.rollback_prepared(transaction)
+        self.core.rollback_in_doubt(transaction).map(|_| ())
     }
 
     /// The store as it is now, for ever.
@@ -272,6 +309,24 @@ impl PersistentVectorStore {
     /// the next open quicker and lets the log be trimmed.
     pub fn flush(&self) -> Result<()> {
         self.core.flush()
+    }
+
+    /// Makes a checkpoint: [`flush`](Self::flush)es, without stopping writes, and says what is there. The next recovery begins
+    /// from it or a later one, and checks what it finds. With the setting `transactions.checkpoint_interval_ms`, one is made
+    /// in the background time and again.
+    ///
+    /// # Errors
+    /// Those of a flush.
+    pub fn create_checkpoint(&self) -> Result<CheckpointInfo> {
+        self.core.create_checkpoint()
+    }
+
+    /// The newest checkpoint. In a store that was opened read-only, as of its last [`refresh`](Self::refresh).
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn latest_checkpoint(&self) -> Result<CheckpointInfo> {
+        self.core.latest_checkpoint()
     }
 
     /// Merges all segments into one, without dead rows, and gives it its index; returns how many were merged.

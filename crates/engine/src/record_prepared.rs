@@ -110,6 +110,16 @@ impl<'a> Kept<'a> {
     }
 }
 
+/// How many prepared transactions a manifest keeps.
+///
+/// # Errors
+/// `Corrupt` if what it keeps is malformed.
+pub(crate) fn count_prepared(kept: &[Vec<u8>]) -> Result<u64> {
+    let ends_one =
+        |bytes: &Vec<u8>| Ok(matches!(Kept::decode(bytes)?, Kept::Record { kind: KIND_PREPARE, .. }));
+    kept.iter().map(ends_one).try_fold(0, |count, ends: Result<bool>| Ok(count + u64::from(ends?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

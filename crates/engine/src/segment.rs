@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{Error, NodeId, Result, RowChecksum, RowOrdinal, SeqNo, StoreId};
-use codegraph_vector_storage::manifest::SegmentRef;
+use codegraph_vector_storage::manifest::{Contents, SegmentRef};
 use codegraph_vector_storage::{SectionKind, SegmentFile, StoreLayout, read_deaths};
 
 use crate::cache::Caches;
@@ -196,6 +196,23 @@ impl Segment {
     /// SeqNo, times, norm and checksum of a row.
     pub(crate) fn columns(&self, ordinal: RowOrdinal) -> Result<RowColumns> {
         self.columns.get(ordinal)
+    }
+
+    /// Adds a row to what a checkpoint holds.
+    pub(crate) fn add_to(&self, contents: &mut Contents, ordinal: RowOrdinal) -> Result<()> {
+        let seqno = self.columns.seqno(ordinal)?;
+        contents.add(self.id(ordinal)?, seqno, self.columns.checksum(ordinal)?);
+        Ok(())
+    }
+
+    /// The rows that are alive after the commit `seqno`.
+    pub(crate) fn contents_at(&self, seqno: SeqNo) -> Result<Contents> {
+        let mut contents = Contents::default();
+        let alive = (0..self.rows()).filter(|row| self.deaths.of(*row) > seqno);
+        for row in alive {
+            self.add_to(&mut contents, row)?;
+        }
+        Ok(contents)
     }
 
     /// The norms of all rows.

@@ -1,14 +1,25 @@
-//! The engine through its facade, on a real disk. Groups: life cycle, restart, load, compression.
+//! The engine through its facade, on a real disk. Groups: life cycle, restart, load, compression, transactions,
+//! isolation, locks and conflicts, rollback operations, checkpoints.
 #![allow(missing_docs)]
 
+#[path = "persistent_integration_tests/checkpoints.rs"]
+mod checkpoints;
 #[path = "persistent_integration_tests/compression.rs"]
 mod compression;
+#[path = "persistent_integration_tests/isolation.rs"]
+mod isolation;
 #[path = "persistent_integration_tests/life_cycle.rs"]
 mod life_cycle;
 #[path = "persistent_integration_tests/load.rs"]
 mod load;
+#[path = "persistent_integration_tests/locks_and_conflicts.rs"]
+mod locks_and_conflicts;
 #[path = "persistent_integration_tests/restart.rs"]
 mod restart;
+#[path = "persistent_integration_tests/rollback_operations.rs"]
+mod rollback_operations;
+#[path = "persistent_integration_tests/transactions.rs"]
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -58,7 +58,7 @@ pub fn write_deaths(
     body.extend_from_slice(&(deaths.len() as u64).to_le_bytes());
     deaths.iter().for_each(|(ordinal, _)| body.extend_from_slice(&ordinal.to_le_bytes()));
     deaths.iter().for_each(|(_, seqno)| body.extend_from_slice(&seqno.0.to_le_bytes()));
-    let envelope = Envelope::around(store, segment, generation, &body);
+    let envelope = Envelope::around(&KIND, store, segment, generation, &body);
     let crc = write_file(vfs, path, &KIND, &envelope, &body)?;
     Ok(DeathFileRef { generation, file_bytes: ENVELOPE_BYTES as u64 + envelope.body_bytes, crc, count })
 }

@@ -56,7 +56,7 @@ fn rows_out_of_order_are_refused_though_checksums_fit() {
     let mut body = 2_u64.to_le_bytes().to_vec();
     [5_u32, 5].iter().for_each(|ordinal| body.extend_from_slice(&ordinal.to_le_bytes()));
     body.extend_from_slice(&[1; 16]);
-    let envelope = Envelope::around(STORE, ID, GENERATION, &body);
+    let envelope = Envelope::around(&KIND, STORE, ID, GENERATION, &body);
     let crc = write_file(&sim, path(), &KIND, &envelope, &body).expect("written");
     let expected = DeathFileRef { generation: GENERATION, file_bytes: 128 + 32, crc, count: 2 };
     let error = read_deaths(&sim, path(), STORE, ID, 9, &expected).expect_err("a repeated row");

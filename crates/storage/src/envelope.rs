@@ -50,6 +50,8 @@ pub(crate) struct FileKind {
 /// What an envelope says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
+    /// The version of the file's format.
+    pub(crate) version: u32,
     /// Features that a reader has to know.
     pub(crate) required: u64,
     pub(crate) store: StoreId,
@@ -61,16 +63,22 @@ pub(crate) struct Envelope {
 
 impl Envelope {
     /// Of a file whose bytes after the envelope are `body`.
-    pub(crate) fn around(store: StoreId, segment: SegmentId, generation: Generation, body: &[u8]) -> Self {
+    pub(crate) fn around(
+        kind: &FileKind,
+        store: StoreId,
+        segment: SegmentId,
+        generation: Generation,
+        body: &[u8],
+    ) -> Self {
         let (body_bytes, body_crc) = (body.len() as u64, crc32c(body));
-        Self { required: 0, store, segment, generation, body_bytes, body_crc }
+        Self { version: kind.version, required: 0, store, segment, generation, body_bytes, body_crc }
     }
 
     /// The envelope's bytes.
     pub(crate) fn encode(&self, kind: &FileKind) -> [u8; ENVELOPE_BYTES] {
         let mut bytes = [0; ENVELOPE_BYTES];
         bytes[..8].copy_from_slice(&kind.magic);
-        bytes[VERSION_AT..][..4].copy_from_slice(&kind.version.to_le_bytes());
+        bytes[VERSION_AT..][..4].copy_from_slice(&self.version.to_le_bytes());
         bytes[REQUIRED_AT..][..8].copy_from_slice(&self.required.to_le_bytes());
         bytes[STORE_AT..][..16].copy_from_slice(&self.store.0);
         bytes[SEGMENT_AT..][..8].copy_from_slice(&self.segment.0.to_le_bytes());
@@ -114,6 +122,7 @@ impl Envelope {
         let mut store = [0; 16];
         store.copy_from_slice(&bytes[STORE_AT..][..16]);
         Ok(Self {
+            version,
             required,
             store: StoreId(store),
             segment: SegmentId(u64_at(bytes, SEGMENT_AT)),

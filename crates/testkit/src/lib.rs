@@ -1,5 +1,5 @@
 //! What the tests of the store stand on: a simulated file system, clock and randomness, a
-//! conformance suite for the file-system contract, and generators of data.
+//! conformance suite for the file-system contract, a checker of histories of transactions, and generators of data.
 //!
 //! What always holds:
 //! - everything is a function of seeds: the same calls on the same seeds give the same bytes;
@@ -9,6 +9,7 @@
 //! - what [`SimVfs::crash`] and [`SimVfs::kill`] return is independent of the original and shares
 //!   its pages, copy on write, so that a workload can be forked at every file-system call;
 //! - an [`Observer`] runs on the calling thread with no lock of the simulation held;
+//! - [`history`] judges what transactions saw by what they did, and knows no engine;
 //! - [`conformance`] asks of any `Vfs` only what the contract promises.
 //!
 //! It ships with nothing: the crates above use it in their tests.
@@ -17,7 +18,9 @@ mod clock;
 pub mod conformance;
 pub mod corpus;
 pub mod generators;
+pub mod history;
 mod rng;
+pub mod scheduled;
 mod sim;
 
 pub use clock::SimClock;

@@ -37,6 +37,8 @@ struct Shown {
     wal_files: u64,
     replay_bytes: u64,
     replayed_commits: u64,
+    /// Transactions that were prepared and not decided.
+    in_doubt: u64,
     index: Index,
     compression: Compression,
     store_id: String,
@@ -177,6 +179,7 @@ impl Shown {
             wal_files: stats.wal_files,
             replay_bytes: stats.replay_bytes,
             replayed_commits: stats.recovery.replayed_commits,
+            in_doubt: stats.in_doubt,
             index: stats.index.clone().into(),
             compression: Compression::of(stats.compression.as_ref(), ratio_disk),
             store_id: header.store_id.to_string(),
@@ -207,6 +210,10 @@ impl Shown {
         let (memory, replay) = (output::bytes(self.memtable_bytes), output::bytes(self.replay_bytes));
         line("not yet flushed", format!("{}, {memory}", output::count(self.memtable_rows, "row")))?;
         line("log to replay", format!("{replay} ({})", output::count(self.wal_files, "file")))?;
+        if self.in_doubt > 0 {
+            let prepared = output::count(self.in_doubt, "transaction");
+            line("in doubt", format!("{prepared}: see cgv in-doubt"))?;
+        }
         let Index { policy, ivf_rows, hnsw_rows, flat_rows, bytes, waiting_segments } = &self.index;
         line("index", format!("{policy}, {}", output::bytes(*bytes)))?;
         let waiting = output::count(*waiting_segments, "segment");

@@ -7,6 +7,7 @@ mod beside;
 mod compress;
 mod cycle;
 mod endpoint;
+mod in_doubt;
 mod index;
 mod index_kill;
 mod input;

@@ -9,21 +9,37 @@
 //! Read in this order: [`level`] (what is promised), [`write_set`] and [`overlay`] (a transaction sees its own writes),
 //! [`reads`] and [`validate`] (what must not have changed), [`transaction`] (the guard), [`manager`] (the same by id).
 
+mod cell;
+mod finish;
 mod level;
+mod lock;
+mod manager;
 mod operation;
 mod overlay;
 mod pending;
 mod prepared;
 mod reads;
+mod registry;
+#[cfg(test)]
+mod sample;
 mod state;
+mod statements;
+mod statistics;
+mod transaction;
 mod validate;
 mod write_set;
 
 pub use level::IsolationLevel;
+pub use lock::{LockMode, LockStatistics, LockTarget};
+pub(crate) use lock::{LockSet, LockWait, Locks};
+pub use manager::{ConsistencyManager, TransactionInfo};
 pub use operation::VectorOperation;
-#[cfg(test)]
-pub(crate) use overlay::Found;
 pub(crate) use pending::PendingTable;
 pub(crate) use prepared::{PreparedTransaction, PreparedTransactions};
 pub(crate) use reads::{Predicate, ReadSet};
+pub(crate) use registry::Registry;
+pub use registry::TransactionOptions;
 pub(crate) use state::State;
+pub use statistics::{LevelStatistics, TransactionStatistics};
+pub(crate) use transaction::transact;
+pub use transaction::{Savepoint, Transaction};

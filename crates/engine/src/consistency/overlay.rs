@@ -11,14 +11,11 @@ use codegraph_vector_base::{NodeId, Result, SeqNo};
 use super::state::State;
 use super::write_set::{Change, WriteSet};
 use crate::filter::Filter;
-use crate::id_map::{NodeIdMap, NodeIdSet};
+use crate::id_map::NodeIdMap;
 use crate::node::{CodeNode, NodeMetadata};
 use crate::store::core::Core;
-use crate::store::{Match, PendingRow, SearchRequest, SearchResults, no_such_node};
+use crate::store::{Match, PendingRow, SearchRequest, SearchResults};
 use crate::version::Version;
-
-/// From so many changes on it pays to ask which of them hide a row, rather than to look that much deeper.
-const MANY_CHANGES: usize = 64;
 
 /// Changes that can be laid over a state.
 pub(crate) trait Changes {
@@ -114,23 +111,10 @@ impl<'a> Overlay<'a> {
         if changes.is_empty() {
             return self.below(|state| state.core.search(state.version, state.seqno, request));
         }
-        let below = self.below(|state| {
-            let hidden = hidden(state, &changes)?;
-            state.core.search_without(state.version, state.seqno, request, &hidden)
-        })?;
+        let hidden = changes.iter().map(|(id, _)| *id).collect();
+        let below =
+            self.below(|state| state.core.search_without(state.version, state.seqno, request, &hidden))?;
         Ok(merge(self.core.metric, request, below, &changes))
-    }
-
-    /// The nodes most like another one, as [`Snapshot::search_like`](crate::Snapshot::search_like); and what the read of
-    /// that one found.
-    ///
-    /// # Errors
-    /// As there.
-    pub(crate) fn search_like(&self, id: NodeId, request: &SearchRequest) -> Result<(Found, SearchResults)> {
-        let found = self.get(id)?;
-        let node = found.clone().into_node().ok_or_else(|| no_such_node(id))?;
-        let results = self.search(&request.like(id, node.embedding))?;
-        Ok((found, results))
     }
 
     /// Ids of the nodes that match a filter, in order.
@@ -138,10 +122,7 @@ impl<'a> Overlay<'a> {
     /// # Errors
     /// `InvalidInput` for a filter that cannot be; `Corrupt` if a block it needs is damaged; `Closed`.
     pub(crate) fn ids(&self, filter: &Filter) -> Result<Vec<NodeId>> {
-        self.among(
-            |state| state.core.matching_ids(state.version, state.seqno, filter),
-            |row| filter.matches(row.id, &row.metadata),
-        )
+        self.matching(filter).map(in_order)
     }
 
     /// Number of nodes that match a filter.
@@ -149,7 +130,7 @@ impl<'a> Overlay<'a> {
     /// # Errors
     /// As [`ids`](Self::ids).
     pub(crate) fn count(&self, filter: &Filter) -> Result<u64> {
-        Ok(self.ids(filter)?.len() as u64)
+        Ok(self.matching(filter)?.len() as u64)
     }
 
     /// Ids of the nodes under a path, in order.
@@ -157,10 +138,14 @@ impl<'a> Overlay<'a> {
     /// # Errors
     /// As [`ids`](Self::ids).
     pub(crate) fn ids_of_path(&self, path: &str) -> Result<Vec<NodeId>> {
-        self.among(
-            |state| state.core.ids_of_path(state.version, state.seqno, path),
-            |row| row.metadata.path.as_deref() == Some(path),
-        )
+        let under = |row: &PendingRow<'static>| row.metadata.path.as_deref() == Some(path);
+        let ids = self.among(|state| state.core.ids_of_path(state.version, state.seqno, path), under);
+        ids.map(in_order)
+    }
+
+    fn matching(&self, filter: &Filter) -> Result<Vec<NodeId>> {
+        let matches = |row: &PendingRow<'static>| filter.matches(row.id, &row.metadata);
+        self.among(|state| state.core.matching_ids(state.version, state.seqno, filter), matches)
     }
 
     /// Ids that are found below and not changed, and those of changed rows that fit.
@@ -176,9 +161,13 @@ impl<'a> Overlay<'a> {
             ids.retain(|id| row_of(&changes, *id).is_none());
             ids.extend(rows(&changes).filter(|row| fits(row)).map(|row| row.id));
         }
-        ids.sort_unstable();
         Ok(ids)
     }
+}
+
+fn in_order(mut ids: Vec<NodeId>) -> Vec<NodeId> {
+    ids.sort_unstable();
+    ids
 }
 
 /// What a change leaves of a node, if there is a change.
@@ -189,17 +178,6 @@ fn row_of(changes: &[(NodeId, Change)], id: NodeId) -> Option<Option<&PendingRow
 
 fn rows(changes: &[(NodeId, Change)]) -> impl Iterator<Item = &PendingRow<'static>> {
     changes.iter().filter_map(|(_, change)| change.row())
-}
-
-/// The rows of a state that changes hide, and maybe more ids.
-fn hidden(state: State<'_>, changes: &[(NodeId, Change)]) -> Result<NodeIdSet> {
-    let mut hidden = NodeIdSet::default();
-    for (id, _) in changes {
-        if changes.len() < MANY_CHANGES || state.core.contains(state.version, state.seqno, *id)? {
-            hidden.insert(*id);
-        }
-    }
-    Ok(hidden)
 }
 
 /// The best of what was found below and what changes put.

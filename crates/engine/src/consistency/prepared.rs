@@ -9,13 +9,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use codegraph_vector_base::{
-    Conflict, ConflictCause, Error, ErrorKind, Lsn, NodeId, Result, SeqNo, TxnId, limits, wire,
-};
+use codegraph_vector_base::{Error, ErrorKind, Lsn, Result, SeqNo, TxnId, limits, wire};
 
 use super::IsolationLevel;
 use super::reads::ReadSet;
-use super::state::State;
 use crate::memtable::metadata_bytes;
 use crate::node::NodeMetadata;
 use crate::record::{CommitHead, PartView, Parts, deleted_ids, parse_parts};
@@ -47,18 +44,18 @@ impl PreparedTransaction {
     pub(crate) fn new(
         (txn, level, snapshot): (TxnId, IsolationLevel, SeqNo),
         prepared_us: u64,
-        (parts, dimension): (&Parts<'_>, usize),
+        parts: &Parts<'_>,
         reads: ReadSet,
-        effects: Arc<Effects>,
+        dimension: usize,
     ) -> Result<Self> {
         let mut records: Vec<_> = parts.payloads().map(|(kind, pieces)| (kind, pieces.concat())).collect();
+        let effects = Arc::new(effects_of(txn, &writes_of(&records, dimension)?)?);
         let encoded = reads.encode()?;
         records.extend(encoded.chunks(limits::BATCH_PART_BYTES).map(|part| (KIND_READS, part.to_vec())));
         let CommitHead { parts, rows, deletes, .. } = parts.head(SeqNo(0), 0);
-        let level_code = IsolationLevel::ALL.iter().position(|known| *known == level).unwrap_or(0) as u8;
         let read_bytes = encoded.len() as u64;
         let head =
-            PrepareHead { txn, level: level_code, snapshot, prepared_us, parts, rows, deletes, read_bytes };
+            PrepareHead { txn, level: level as u8, snapshot, prepared_us, parts, rows, deletes, read_bytes };
         Ok(Self { head, level, lsn: Lsn(0), records, dimension, reads, effects })
     }
 
@@ -116,40 +113,11 @@ impl PreparedTransaction {
         CommitHead { seqno, commit_time_us, parts, rows, deletes }
     }
 
-    /// The nodes that it writes, whose locks it holds.
-    pub(crate) fn written(&self) -> Vec<NodeId> {
-        let puts = self.effects.puts.iter().map(|put| put.id);
-        puts.chain(self.effects.deletes.iter().copied()).collect()
-    }
-
     /// Bytes of its records in the log, which a manifest has to carry, too.
     pub(crate) fn bytes(&self) -> u64 {
         let records = self.records.iter().map(|(_, payload)| payload.len() + size_of::<u128>());
         (records.sum::<usize>() + size_of::<PrepareHead>()) as u64
     }
-
-    /// Refuses a write that changes what this transaction has read, which must be able to commit.
-    ///
-    /// # Errors
-    /// `Conflict`.
-    pub(crate) fn allow(&self, effects: &Effects, present: &State<'_>) -> Result<()> {
-        in_the_way(self.reads.conflict(effects, SeqNo::MAX, present)?, Some(self.head.txn))
-    }
-
-    /// Refuses a transaction, about to be prepared, that has read what this one writes.
-    ///
-    /// # Errors
-    /// `Conflict`.
-    pub(crate) fn allow_reads(&self, reads: &ReadSet, present: &State<'_>) -> Result<()> {
-        in_the_way(reads.conflict(&self.effects, SeqNo::MAX, present)?, Some(self.head.txn))
-    }
-}
-
-/// A conflict with a prepared transaction.
-fn in_the_way(found: Option<Conflict>, transaction: Option<TxnId>) -> Result<()> {
-    found.map_or(Ok(()), |conflict| {
-        Err(Conflict { cause: ConflictCause::Prepared, transaction, ..conflict }.into())
-    })
 }
 
 fn writes_of(records: &[(u16, Vec<u8>)], dimension: usize) -> Result<Vec<PartView<'_>>> {
@@ -192,6 +160,11 @@ impl PreparedTransactions {
     /// Those that are not decided, by id.
     pub(crate) fn undecided(&self) -> impl Iterator<Item = &Arc<PreparedTransaction>> {
         self.undecided.values()
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, txn: TxnId) -> Option<&Arc<PreparedTransaction>> {
+        self.undecided.get(&txn)
     }
 
     /// The same, in the order of the log.
@@ -245,7 +218,7 @@ impl PreparedTransactions {
             )
         };
         let transaction = self.undecided.remove(&txn).ok_or_else(unknown)?;
-        if self.decisions.len() == MAX_DECISIONS {
+        while self.decisions.len() >= MAX_DECISIONS {
             self.decisions.pop_front();
         }
         self.decisions.push_back(decision);

@@ -141,11 +141,6 @@ impl ReadSet {
         self.watched.iter().map(|watched| watched.from).fold(self.rows_from, SeqNo::min)
     }
 
-    /// Number of nodes and predicates.
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len() + self.watched.len()
-    }
-
     /// A node was read at `at`.
     pub(crate) fn got(&mut self, rules: &Rules, at: SeqNo, id: NodeId, found: &Found) {
         if rules.tracks_rows && matches!(found, Found::Committed(_)) {
@@ -301,7 +296,7 @@ impl WatchedBytes {
 }
 
 fn read_filter(text: &str) -> Result<Filter> {
-    let json = serde_json::from_str(text).map_err(|cause| corrupt(cause))?;
+    let json = serde_json::from_str(text).map_err(corrupt)?;
     Filter::from_json(&json).map_err(|error| corrupt(error.message()))
 }
 

@@ -1,6 +1,7 @@
 //! What a transaction has written and not committed yet.
 //!
-//! What always holds: of each node there is the last change alone, and since the last savepoint, what it was before.
+//! What always holds: of each node there is the last change alone, and what it was at each savepoint that is still there,
+//! as far as it was changed since.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,58 +35,80 @@ impl Change {
 
 /// A moment in a transaction that its writes can go back to. It is void once they went back to an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Savepoint(usize);
+pub(crate) struct Savepoint {
+    /// They are counted from 1.
+    number: u64,
+    /// Entries of the undo list before it.
+    at: usize,
+}
 
 /// The writes of a transaction.
 #[derive(Debug, Default)]
 pub(crate) struct WriteSet {
     changes: BTreeMap<NodeId, Entry>,
-    /// What nodes were before they were changed after a savepoint, in that order.
+    /// What nodes were before they were first changed after a savepoint, in that order.
     undo: Vec<(NodeId, Option<Entry>)>,
-    /// The last savepoint.
-    savepoint: Option<Savepoint>,
+    /// Those that there are, oldest first.
+    savepoints: Vec<Savepoint>,
+    /// Savepoints that there have been.
+    numbered: u64,
     bytes: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     change: Change,
-    /// Where `undo` says what it was before, if it does.
-    undone_at: Option<usize>,
+    /// The last savepoint that what it was then is noted for; 0: none.
+    noted: u64,
 }
 
 impl WriteSet {
     /// Changes a node.
     pub(crate) fn set(&mut self, id: NodeId, change: Change) {
         self.bytes += change.bytes();
-        let before = self.changes.insert(id, Entry { change, undone_at: None });
-        if let Some(before) = &before {
-            self.bytes -= before.change.bytes();
-        }
-        let Some(Savepoint(last)) = self.savepoint else { return };
-        let known = before.as_ref().and_then(|before| before.undone_at).filter(|at| *at >= last);
-        let undone_at = known.unwrap_or_else(|| {
+        let last = self.savepoints.last().map_or(0, |last| last.number);
+        let before = self.changes.insert(id, Entry { change, noted: last });
+        self.bytes -= before.as_ref().map_or(0, |before| before.change.bytes());
+        if last > 0 && before.as_ref().is_none_or(|before| before.noted < last) {
             self.undo.push((id, before));
-            self.undo.len() - 1
-        });
-        if let Some(entry) = self.changes.get_mut(&id) {
-            entry.undone_at = Some(undone_at);
         }
     }
 
     /// From here on, it can go back to what it is now.
     pub(crate) fn savepoint(&mut self) -> Savepoint {
-        let savepoint = Savepoint(self.undo.len());
-        self.savepoint = Some(savepoint);
+        self.numbered += 1;
+        let savepoint = Savepoint { number: self.numbered, at: self.undo.len() };
+        self.savepoints.push(savepoint);
         savepoint
+    }
+
+    /// Forgets a savepoint, so that nothing is kept for it alone.
+    pub(crate) fn release(&mut self, savepoint: Savepoint) {
+        let Some(place) = self.savepoints.iter().position(|known| *known == savepoint) else { return };
+        self.savepoints.remove(place);
+        let Some(outer) = self.savepoints.last().map(|outer| outer.number) else {
+            return self.undo.clear();
+        };
+        if place == self.savepoints.len() {
+            // What is noted for the one before it, too, is needed once.
+            for (id, before) in self.undo.split_off(savepoint.at) {
+                if let Some(entry) = self.changes.get_mut(&id) {
+                    entry.noted = outer;
+                }
+                if before.as_ref().is_none_or(|before| before.noted < outer) {
+                    self.undo.push((id, before));
+                }
+            }
+        }
     }
 
     /// Goes back to what it was at `savepoint`, which stays. Returns the nodes that changed back, each with what is
     /// written of it now.
     pub(crate) fn rollback_to(&mut self, savepoint: Savepoint) -> BTreeMap<NodeId, Option<Change>> {
+        self.savepoints.retain(|known| known.number <= savepoint.number);
         let mut changed = BTreeMap::new();
         // The first entry of a node is what it was at the savepoint; the last one goes first.
-        for (id, before) in self.undo.drain(savepoint.0.min(self.undo.len())..).rev() {
+        for (id, before) in self.undo.drain(savepoint.at.min(self.undo.len())..).rev() {
             changed.insert(id, before.as_ref().map(|entry| entry.change.clone()));
             let (more, undone) = match before {
                 Some(before) => (before.change.bytes(), self.changes.insert(id, before)),
@@ -93,7 +116,6 @@ impl WriteSet {
             };
             self.bytes = self.bytes + more - undone.map_or(0, |undone| undone.change.bytes());
         }
-        self.savepoint = Some(savepoint);
         changed
     }
 
@@ -107,12 +129,7 @@ impl WriteSet {
         self.changes.iter().map(|(id, entry)| (*id, &entry.change))
     }
 
-    /// Number of nodes that are changed.
-    pub(crate) fn len(&self) -> usize {
-        self.changes.len()
-    }
-
-    /// Whether nothing is.
+    /// Whether nothing is changed.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }

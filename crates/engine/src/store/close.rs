@@ -1,5 +1,6 @@
 //! Closing: nothing is lost without it, but after it the next open replays nothing.
 
+use std::sync::Weak;
 use std::sync::atomic::Ordering;
 
 use codegraph_vector_base::{Error, ErrorKind, Result};
@@ -19,6 +20,9 @@ impl Core {
         };
         if self.closed.load(Ordering::Acquire) {
             return Ok(());
+        }
+        if let Some(this) = self.this.get().and_then(Weak::upgrade) {
+            self.transactions.abandon_all(&this);
         }
         let outcome = self.settle_down();
         writer.log.shut(Error::new(ErrorKind::Closed, "this store was closed").at(self.layout.root()));

@@ -9,13 +9,13 @@ use codegraph_vector_storage::wal::{Committed, GroupEnd, LogHooks, SyncNote, Syn
 
 use super::apply::{Commit, Entry, advance};
 use super::core::{Core, Head, Writer};
+use super::prepared::Held;
 use super::ring::{Effects, Ring};
-use crate::consistency::{PreparedTransaction, State};
+use crate::consistency::{LockSet, PreparedTransaction};
 use crate::node::NodeMetadata;
 use crate::options::Durability;
 use crate::record::{CommitHead, KIND_COMMIT, Parts, parse_parts};
 use crate::record_prepared::{CommitPrepared, RollbackPrepared};
-use crate::row_locks::RowGuard;
 use crate::version::Cut;
 
 /// What a write was told.
@@ -88,11 +88,11 @@ pub(crate) enum Pending {
         /// The metadata of the rows that it puts, in order.
         decoded: Vec<Arc<NodeMetadata>>,
         lsn: Lsn,
-        /// Held until the commit is visible; dropping it frees the rows.
-        _guard: Option<RowGuard>,
+        /// Held until the commit is visible; dropping it frees its nodes.
+        _guard: Option<LockSet>,
     },
     /// A transaction that is to be prepared, with the locks that it holds until it is decided.
-    Prepare { transaction: Arc<PreparedTransaction>, guard: RowGuard },
+    Prepare { transaction: Arc<PreparedTransaction>, held: Held },
     /// The decision about a prepared one: its commit, or none.
     Decision { transaction: Arc<PreparedTransaction>, commit: Option<CommitHead>, lsn: Lsn },
 }
@@ -135,14 +135,14 @@ impl Core {
         &self,
         parts: &Parts<'_>,
         effects: Arc<Effects>,
-        guard: RowGuard,
+        guard: LockSet,
         validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Enqueued> {
         let now_us = self.environment.clock.now_us();
         let guard = (!self.switches.free_locks_early).then_some(guard);
         let (ticket, (seqno, lsn)) = self.writer()?.log.enqueue(|assigned, group| {
             validate(assigned)?;
-            self.check_prepared(&assigned.prepared, |prepared, present| prepared.allow(&effects, present))?;
+            self.respect_prepared(&assigned.prepared, &effects, None)?;
             let (seqno, commit_time_us) = assigned.next(now_us);
             let head = parts.head(seqno, commit_time_us);
             let encoded = wire::encode(&head)?;
@@ -156,20 +156,6 @@ impl Core {
             Ok((Pending::Commit { head, parts: placed, decoded, lsn, _guard: guard }, (seqno, lsn)))
         })?;
         Ok(Enqueued { ticket, seqno, lsn })
-    }
-
-    /// Asks each of some prepared transactions whether something may go on, at the present state.
-    pub(super) fn check_prepared(
-        &self,
-        prepared: &[Arc<PreparedTransaction>],
-        check: impl Fn(&PreparedTransaction, &State<'_>) -> Result<()>,
-    ) -> Result<()> {
-        if prepared.is_empty() {
-            return Ok(());
-        }
-        let (version, seqno) = self.read_point();
-        let present = State { core: self, version: &version, seqno };
-        prepared.iter().try_for_each(|prepared| check(prepared, &present))
     }
 
     /// Waits until a queued commit is acknowledged.
@@ -246,7 +232,7 @@ impl LogHooks<Assigned, Pending> for Core {
         if end.synced < end.lsn {
             self.schedule_sync(writer);
         }
-        // Row locks are freed from here on, now that what they were for is visible.
+        // Locks are freed from here on, now that what they were for is visible.
         entries.into_iter().for_each(|entry| writer.settle_locks(entry));
         Ok(())
     }
@@ -262,11 +248,11 @@ impl Writer {
     fn settle_locks(&self, entry: Pending) {
         match entry {
             Pending::Commit { .. } => {}
-            Pending::Prepare { transaction, guard } => {
-                self.prepared_locks.lock().insert(transaction.head.txn, guard);
+            Pending::Prepare { transaction, held } => {
+                self.prepared.lock().insert(transaction.head.txn, held);
             }
             Pending::Decision { transaction, .. } => {
-                let held = self.prepared_locks.lock().remove(&transaction.head.txn);
+                let held = self.prepared.lock().remove(&transaction.head.txn);
                 drop(held);
             }
         }

@@ -33,7 +33,11 @@ impl Core {
             self.caches.store(Arc::new(caches));
         }
         writer.log.set_max_file_bytes(settings.max_wal_file_bytes);
+        let reschedule = settings.checkpoint_interval_ms() != before.checkpoint_interval_ms();
         self.settings.store(Arc::new(settings));
+        if reschedule {
+            self.schedule_checkpoints();
+        }
         self.look_up_codec();
         self.schedule_maintenance();
         Ok(())

@@ -17,14 +17,14 @@ use super::apply::Totals;
 use super::commit::{Assigned, Pending};
 use super::maintenance::Background;
 use super::open::RecoveryReport;
+use super::prepared::Held;
+use super::read_point::{Floor, read_point};
 use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
-use crate::consistency::PendingTable;
-use crate::consistency::PreparedTransactions;
+use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
 use crate::options::{Environment, Settings, TestSwitches};
-use crate::row_locks::{RowGuard, RowLocks};
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -56,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     /// Some of the queries that were asked since the store was opened.
     pub(crate) queries: QueryReservoir,
+    /// Transactions that are open, or were prepared in this process.
+    pub(crate) transactions: Registry,
     pub(crate) closed: AtomicBool,
 }
 
@@ -76,13 +78,13 @@ pub(crate) struct Writer {
     pub(crate) epoch: Epoch,
     /// What the note in the lock file says, under `lock`.
     pub(crate) noted: AtomicU64,
-    pub(crate) row_locks: Arc<RowLocks>,
+    pub(crate) locks: Arc<Locks>,
     /// What prepared transactions hold until they are decided.
-    pub(crate) prepared_locks: Mutex<BTreeMap<TxnId, RowGuard>>,
-    /// The next transaction's id.
+    pub(crate) prepared: Mutex<BTreeMap<TxnId, Held>>,
+    /// The next id of a transaction or write.
     pub(crate) next_txn: AtomicU64,
-    /// Writes hold it shared while they read and enqueue; a predicate write that lost too many
-    /// races holds it alone.
+    /// Writes hold it shared while they enqueue; a predicate write that lost too many races holds it alone. Nobody waits
+    /// for a lock of `locks` with it.
     pub(crate) gate: RwLock<()>,
     /// What open transactions have written.
     pub(crate) pending: PendingTable,
@@ -100,8 +102,18 @@ pub(crate) struct Writer {
     pub(crate) compress_job: Background,
     pub(crate) index_job: Background,
     pub(crate) coding_job: Background,
+    pub(crate) checkpoint_job: Background,
+    /// Counts the plans for checkpoints: the last one counts.
+    pub(crate) checkpoint_round: AtomicU64,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
+}
+
+impl Writer {
+    /// An id for a transaction or write, greater than all before.
+    pub(crate) fn next_txn_id(&self) -> TxnId {
+        TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// The two newest generations, whose files must stay.
@@ -123,6 +135,12 @@ pub(crate) struct Counters {
     pub(crate) searches: AtomicU64,
 }
 
+impl Floor for Version {
+    fn floor(&self) -> SeqNo {
+        self.floor
+    }
+}
+
 impl Core {
     /// The settings of this moment.
     pub(crate) fn settings(&self) -> Arc<Settings> {
@@ -141,17 +159,8 @@ impl Core {
 
     /// A version and a SeqNo that fit each other: the version holds exactly what was committed up
     /// to that SeqNo, and maybe more.
-    ///
-    /// Read in this order: were `visible` read first, a flush could drop rows that died after it;
-    /// were the version to change in between, it might lack what became visible meanwhile.
     pub(crate) fn read_point(&self) -> (Arc<Version>, SeqNo) {
-        loop {
-            let version = self.version.load_full();
-            let seqno = self.visible().max(version.floor);
-            if Arc::ptr_eq(&version, &self.version.load()) {
-                return (version, seqno);
-            }
-        }
+        read_point(&self.version, &self.visible)
     }
 
     /// The writing half.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use codegraph_vector_base::{Error, ErrorKind, Result, RowOrdinal, SegmentId, SeqNo};
-use codegraph_vector_storage::manifest::{Checkpoint, SegmentRef};
+use codegraph_vector_storage::manifest::{Checkpoint, Contents, SegmentRef};
 use half::f16;
 
+use super::checkpoint::died_between;
 use super::core::{Core, Writer};
 use super::rows::{check_memory, columns_of};
 use crate::compression::{Keep, TrainedCodec};
@@ -158,18 +159,21 @@ impl Core {
             // A segment must not hold what a power cut can still take out of the log's middle.
             let _ = self.leave_note(writer, writer.log.sync()?);
         }
-        let built = self.write_segment(writer, frozen)?;
-        let segment = self.install_flush(frozen, built.as_ref())?;
+        let (built, fresh) = self.write_segment(writer, frozen)?;
+        let segment = self.install_flush(frozen, built.as_ref(), fresh)?;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.swap_in(frozen, segment)?;
         Ok(true)
     }
 
-    fn write_segment(&self, writer: &Writer, frozen: &Frozen) -> Result<Option<SegmentRef>> {
+    /// Writes the rows that are alive, if there are any; and what they are.
+    fn write_segment(&self, writer: &Writer, frozen: &Frozen) -> Result<(Option<SegmentRef>, Contents)> {
         let source = MemSource { chunks: frozen.table.chunks() };
         let rows = source.live_rows(frozen.cut.seqno);
+        let mut contents = Contents::default();
+        rows.iter().for_each(|row| contents.add(row.id, row.columns.seqno, row.columns.checksum));
         if rows.is_empty() {
-            return Ok(None);
+            return Ok((None, contents));
         }
         let id = self.next_segment_id(writer);
         let plan = Plan {
@@ -184,7 +188,7 @@ impl Core {
             index: None,
             rows: &rows,
         };
-        build(&plan, &source).map(Some)
+        Ok((Some(build(&plan, &source)?), contents))
     }
 
     pub(super) fn next_segment_id(&self, writer: &Writer) -> SegmentId {
@@ -193,16 +197,24 @@ impl Core {
 
     /// Installs the manifest that names the new segment, the deaths in older ones up to the cut,
     /// and the checkpoint behind it.
-    fn install_flush(&self, frozen: &Frozen, built: Option<&SegmentRef>) -> Result<Option<Arc<Segment>>> {
+    fn install_flush(
+        &self,
+        frozen: &Frozen,
+        built: Option<&SegmentRef>,
+        fresh: Contents,
+    ) -> Result<Option<Arc<Segment>>> {
         let opened = built.map(|info| self.open_segment(info)).transpose()?;
         let mut manifests = self.manifests.lock();
         let version = self.version.load_full();
         self.install_locked(&mut manifests, |next| {
+            let (before, mut died) = (next.checkpoint.seqno, Contents::default());
             for known in &mut next.segments {
                 let segment = version.segments.iter().find(|segment| segment.info.id == known.id);
                 let segment = segment.ok_or_else(|| lost(known.id))?;
                 self.write_deaths(segment, known, frozen.cut, next.generation)?;
+                died = died.with(died_between(segment, before, frozen.cut.seqno)?);
             }
+            next.contents = next.contents.map(|contents| contents.with(fresh).without(died));
             next.segments.extend(built.cloned());
             let Cut { seqno, lsn, commit_time_us } = frozen.cut;
             next.checkpoint = Checkpoint { seqno, lsn, commit_time_us };

@@ -98,7 +98,7 @@ impl Core {
 
     /// Has the pool do `work`, unless it is queued or at it already. What came in while it ran, `more`
     /// tells, is done in another round, unless it failed.
-    fn schedule(
+    pub(super) fn schedule(
         self: &Arc<Self>,
         job: fn(&Writer) -> &Background,
         work: fn(&Arc<Self>) -> Result<()>,

@@ -8,6 +8,7 @@ use codegraph_vector_storage::manifest::SegmentRef;
 use half::f16;
 use parking_lot::Mutex;
 
+use super::checkpoint::died_between;
 use super::core::{Core, Writer};
 use super::flush::lost;
 use super::train::REAL_QUERIES;
@@ -283,6 +284,11 @@ impl Core {
             next.segments.retain(|known| !is_source(known.id));
             // Replay begins behind the checkpoint, so deaths up to it have to be in a file.
             let cut = Cut { seqno: next.checkpoint.seqno, ..Cut::default() };
+            // What died after the checkpoint is still part of it, and what died before the base is gone from it now.
+            for source in sources {
+                let died = died_between(source, cut.seqno, base)?;
+                next.contents = next.contents.map(|contents| contents.without(died));
+            }
             if let (Some(info), Some(segment)) = (built, &merged) {
                 carry_over(sources, segment, base, cut.seqno)?;
                 let mut info = info.clone();

@@ -5,6 +5,7 @@
 //! [`configure`], [`train`], [`rewrite`] and [`compress`] (codecs), [`open`].
 
 mod apply;
+mod checkpoint;
 mod close;
 mod commit;
 mod compress;
@@ -22,24 +23,30 @@ mod open;
 mod pending_row;
 mod prepared;
 mod read_only;
+mod read_point;
 mod rewrite;
 mod ring;
 mod rows;
 mod sample;
 mod search;
+#[cfg(test)]
+mod shuttled;
 mod snapshot;
 mod stats;
+mod sync;
 mod train;
 mod verify;
 mod write;
 
+pub use checkpoint::CheckpointInfo;
 pub use commit::CommitReceipt;
 pub use indexing::IndexStatistics;
 pub use open::RecoveryReport;
 pub(crate) use open::open;
 pub(crate) use pending_row::PendingRow;
 pub use prepared::InDoubt;
-pub(crate) use ring::{Effects, PutEffect, Ring};
+pub(crate) use prepared::Preparation;
+pub(crate) use ring::{Effects, PutEffect, Ring, ValidatingGuard};
 pub(crate) use rows::Row;
 pub use search::{HybridRequest, MAX_LIMIT, Match, ScoreKind, SearchRequest, SearchResults, TextRequest};
 pub(crate) use snapshot::no_such_node;

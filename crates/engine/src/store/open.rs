@@ -1,6 +1,5 @@
 //! Opening and creating a store: the manifest, the segments, the log behind the checkpoint.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::frame::{Check, Seal};
 use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsLock};
-use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, SeqNo, StoreId, TxnId, limits};
+use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, SeqNo, StoreId, limits};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{
     Fallback, Loaded, Manifest, MetricCode, SegmentRef, StoreSchema, install, load_newest,
@@ -18,18 +17,18 @@ use codegraph_vector_storage::wal::{self, Appender, Continuation, Log, Scan, Sca
 use parking_lot::{Mutex, RwLock};
 
 use super::apply::{Assembler, Totals, advance};
+use super::checkpoint::{check_contents, contents_of};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, Writer};
 use super::maintenance::Background;
+use super::prepared::hold;
 use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
-use crate::consistency::PendingTable;
-use crate::consistency::{PreparedTransaction, PreparedTransactions};
+use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
-use crate::row_locks::{RowGuard, RowLocks};
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -294,6 +293,7 @@ pub(super) fn recover(
     }
     if limit == Lsn(u64::MAX) && manifest.clean_close != Some(scan.end) {
         scan.check_uncut()?;
+        check_contents(layout, manifest, version.segments.iter().map(Arc::as_ref))?;
     }
     version.floor = head.cut.seqno;
     let report = RecoveryReport {
@@ -382,19 +382,19 @@ pub(super) fn assemble(
             rewrite_tail: !options.switches().keep_tail,
         };
         let appender = wal::resume(environment.vfs.clone(), &layout.wal_dir(), scan, how)?;
-        let row_locks = Arc::new(RowLocks::default());
+        let (locks, validating): (Arc<Locks>, _) = (Arc::default(), Validating::default());
         Ok(Writer {
             epoch: appender.epoch(),
             noted: AtomicU64::new(0),
             log: Log::new(appender, Assigned::after(&head), environment.clock.clone()),
             lock: Mutex::new(Some(lock)),
             boot_id: environment.vfs.boot_id().unwrap_or(0),
-            prepared_locks: Mutex::new(lock_prepared(&row_locks, &head.prepared)?),
+            prepared: Mutex::new(hold(&locks, &validating, &head.prepared)?),
             next_txn: AtomicU64::new(first_txn(environment.clock.now_us(), &head.prepared)),
-            row_locks,
+            locks,
             gate: RwLock::new(()),
             pending: PendingTable::default(),
-            validating: Validating::default(),
+            validating,
             configuring: Mutex::new(()),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
@@ -404,6 +404,8 @@ pub(super) fn assemble(
             compress_job: Background::default(),
             index_job: Background::default(),
             coding_job: Background::default(),
+            checkpoint_job: Background::default(),
+            checkpoint_round: AtomicU64::new(0),
             training: Training::default(),
             sync_scheduled: AtomicBool::new(false),
         })
@@ -429,29 +431,22 @@ pub(super) fn assemble(
         recovery: Mutex::new(report),
         counters: Counters::default(),
         queries: QueryReservoir::default(),
+        transactions: Registry::default(),
         closed: AtomicBool::new(false),
         environment,
         layout,
     });
     // Set once, here; a failure would mean that it was set already.
     let _ = core.this.set(Arc::downgrade(&core));
+    if let Some(writer) = &core.writer {
+        let core = Arc::downgrade(&core);
+        writer.locks.on_wound(Box::new(move |id| {
+            if let Some(core) = core.upgrade() {
+                core.transactions.reap_one(&core, id);
+            }
+        }));
+    }
     Ok(core)
-}
-
-/// Takes the locks of what is prepared again, before anyone else can.
-fn lock_prepared(
-    locks: &Arc<RowLocks>,
-    prepared: &PreparedTransactions,
-) -> Result<BTreeMap<TxnId, RowGuard>> {
-    let lock = |transaction: &Arc<PreparedTransaction>| {
-        let txn = transaction.head.txn;
-        let twice = || {
-            let message = format!("prepared transaction {txn} writes a node that another one writes, too");
-            Error::new(ErrorKind::Corrupt, message)
-        };
-        Ok((txn, locks.try_lock(transaction.written()).ok_or_else(twice)?))
-    };
-    prepared.undecided().map(lock).collect()
 }
 
 /// The first id of a transaction: no id is given twice, also if the clock goes back.
@@ -468,12 +463,21 @@ impl Core {
         let synced = writer.log.appender(Appender::synced);
         self.leave_note(writer, synced)?;
         self.look_up_codec();
-        if manifest.schema.embedder.is_none() && options.embedder.is_some() {
+        let embedder = options.embedder.as_ref().filter(|_| manifest.schema.embedder.is_none());
+        // A manifest of the first format version, which older versions go by, must not stay: they know nothing of what the log
+        // may hold from now on.
+        if manifest.contents.is_none() || embedder.is_some() {
+            let segments = self.version.load_full();
             self.install(|next| {
-                next.schema.embedder = options.embedder.clone();
+                if next.contents.is_none() {
+                    let segments = segments.segments.iter().map(Arc::as_ref);
+                    next.contents = Some(contents_of(segments, next.checkpoint.seqno)?);
+                }
+                next.schema.embedder = embedder.cloned().or_else(|| next.schema.embedder.clone());
                 Ok(())
             })?;
         }
+        self.schedule_checkpoints();
         if self.settings.load().background {
             self.schedule_maintenance();
             return Ok(());

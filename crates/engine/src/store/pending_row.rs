@@ -30,6 +30,12 @@ impl<'v> PendingRow<'v> {
         size_of_val(&*self.vector) as u64 + metadata_bytes(self.encoded.len())
     }
 
+    /// The same with a vector of its own.
+    pub(crate) fn into_owned(self) -> PendingRow<'static> {
+        let Self { id, vector, norm, metadata, encoded } = self;
+        PendingRow { id, vector: Cow::Owned(vector.into_owned()), norm, metadata, encoded }
+    }
+
     /// What it does, as others see it once it is committed.
     fn effect(&self, with_vector: bool) -> PutEffect {
         let vector = with_vector.then(|| Box::from(&*self.vector));

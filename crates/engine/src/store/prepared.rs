@@ -1,19 +1,23 @@
 //! Two-phase commit: preparing a transaction, deciding it, and listing what is in doubt.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use codegraph_vector_base::{Error, ErrorKind, Lsn, Result, SeqNo, TxnId, limits, wire};
+use codegraph_vector_base::{
+    Conflict, ConflictCause, Error, ErrorKind, Lsn, Result, SeqNo, TxnId, limits, wire,
+};
 use codegraph_vector_storage::wal::Ticket;
 
 use super::commit::{Assigned, CommitReceipt, Enqueued, Pending};
 use super::core::Core;
-use super::ring::Effects;
-use crate::consistency::{IsolationLevel, PreparedTransaction, ReadSet};
+use super::ring::{Effects, Validating, ValidatingGuard};
+use crate::consistency::{
+    IsolationLevel, LockMode, LockSet, Locks, PreparedTransaction, PreparedTransactions, ReadSet, State,
+};
 use crate::record::Parts;
 use crate::record_prepared::{
     CommitPrepared, Decision, KIND_COMMIT_PREPARED, KIND_PREPARE, KIND_ROLLBACK_PREPARED, RollbackPrepared,
 };
-use crate::row_locks::RowGuard;
 
 /// A prepared transaction that waits for its decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +43,40 @@ pub(crate) struct Preparation<'a> {
     /// What it has read is of this commit.
     pub(crate) snapshot: SeqNo,
     pub(crate) parts: &'a Parts<'a>,
-    pub(crate) effects: Arc<Effects>,
     pub(crate) reads: ReadSet,
-    pub(crate) guard: RowGuard,
+    pub(crate) guard: LockSet,
+}
+
+/// What a prepared transaction holds until it is decided.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The locks of the nodes that it writes.
+    _locks: LockSet,
+    /// Commits leave their vectors to be held against what it has searched for.
+    _validating: ValidatingGuard,
+}
+
+/// Takes again what prepared transactions held, before anyone else can.
+///
+/// # Errors
+/// `Corrupt` if two of them write the same node.
+pub(super) fn hold(
+    locks: &Arc<Locks>,
+    validating: &Validating,
+    prepared: &PreparedTransactions,
+) -> Result<BTreeMap<TxnId, Held>> {
+    let hold = |transaction: &Arc<PreparedTransaction>| {
+        let txn = transaction.head.txn;
+        let twice = |_| {
+            let message = format!("prepared transaction {txn} writes a node that another one writes, too");
+            Error::new(ErrorKind::Corrupt, message)
+        };
+        let mut set = locks.unlisted_owner(txn);
+        let nodes = transaction.effects.ids().collect();
+        set.try_acquire_all(nodes, LockMode::X).and_then(|()| set.seal()).map_err(twice)?;
+        Ok((txn, Held { _locks: set, _validating: validating.enter() }))
+    };
+    prepared.undecided().map(hold).collect()
 }
 
 /// What somebody decides.
@@ -63,18 +98,16 @@ impl Core {
         preparation: Preparation<'_>,
         validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Lsn> {
-        let Preparation { txn, level, snapshot, parts, effects, reads, guard } = preparation;
+        let Preparation { txn, level, snapshot, parts, reads, guard } = preparation;
         let now_us = self.environment.clock.now_us();
-        let parts = (parts, self.dimension);
-        let mut transaction =
-            PreparedTransaction::new((txn, level, snapshot), now_us, parts, reads, effects)?;
+        let who = (txn, level, snapshot);
+        let mut transaction = PreparedTransaction::new(who, now_us, parts, reads, self.dimension)?;
         let head = wire::encode(&transaction.head)?;
-        let (ticket, lsn) = self.writer()?.log.enqueue(|assigned, group| {
+        let writer = self.writer()?;
+        let held = Held { _locks: guard, _validating: writer.validating.enter() };
+        let (ticket, lsn) = writer.log.enqueue(|assigned, group| {
             validate(assigned)?;
-            self.check_prepared(&assigned.prepared, |other, present| {
-                other.allow(&transaction.effects, present)?;
-                other.allow_reads(&transaction.reads, present)
-            })?;
+            self.respect_prepared(&assigned.prepared, &transaction.effects, Some(&transaction.reads))?;
             check_room(&assigned.prepared, &transaction)?;
             for (kind, payload) in transaction.records() {
                 group.append(kind, &[payload]);
@@ -83,10 +116,41 @@ impl Core {
             transaction.lsn = lsn;
             let transaction = Arc::new(transaction);
             assigned.prepared.push(transaction.clone());
-            Ok((Pending::Prepare { transaction, guard }, lsn))
+            Ok((Pending::Prepare { transaction, held }, lsn))
         })?;
         self.wait_durably(&ticket, lsn)?;
         Ok(lsn)
+    }
+
+    /// Refuses what would keep a prepared transaction from committing: effects that change what it has read, or, of who is to be
+    /// prepared as well, having read what it changes. Under the log's lock.
+    ///
+    /// # Errors
+    /// `Conflict`, naming that transaction; `Corrupt` if a row that it has to look at is damaged.
+    pub(super) fn respect_prepared(
+        &self,
+        prepared: &[Arc<PreparedTransaction>],
+        effects: &Effects,
+        reads: Option<&ReadSet>,
+    ) -> Result<()> {
+        if prepared.is_empty() {
+            return Ok(());
+        }
+        // Who writes a node has its lock, so the last version of it is visible.
+        let (version, seqno) = self.read_point();
+        let state = State { core: self, version: &version, seqno };
+        for other in prepared {
+            let by_effects = other.reads.conflict(effects, SeqNo::MAX, &state)?;
+            let by_reads = || match reads {
+                Some(reads) => reads.conflict(&other.effects, SeqNo::MAX, &state),
+                None => Ok(None),
+            };
+            if let Some(found) = by_effects.map_or_else(by_reads, |found| Ok(Some(found)))? {
+                let (cause, transaction) = (ConflictCause::Prepared, Some(other.head.txn));
+                return Err(Conflict { cause, transaction, ..found }.into());
+            }
+        }
+        Ok(())
     }
 
     /// Commits a prepared transaction. If that was done before, its receipt is given again.
@@ -182,6 +246,11 @@ impl Core {
             let _ = self.leave_note(writer, writer.log.sync()?);
         }
         Ok(())
+    }
+
+    /// What a transaction writes that is prepared and not decided.
+    pub(crate) fn prepared_effects(&self, txn: TxnId) -> Option<Arc<Effects>> {
+        self.head.lock().prepared.get(txn).map(|transaction| transaction.effects.clone())
     }
 
     /// What is prepared and not decided, by id. In a read-only store, as of its last refresh.

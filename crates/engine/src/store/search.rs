@@ -274,7 +274,8 @@ impl Core {
         searches.into_iter().map(|search| self.finish(version, seqno, search, |_| true)).collect()
     }
 
-    /// The same as [`search`](Self::search) were the rows of `hidden` not there: so many more are looked for.
+    /// The same as [`search`](Self::search) were the rows of `hidden` not there. It looks deeper, and deeper again if too
+    /// many of what it found are hidden.
     pub(crate) fn search_without(
         &self,
         version: &Version,
@@ -284,10 +285,23 @@ impl Core {
     ) -> Result<SearchResults> {
         self.check_open()?;
         self.check_search(request)?;
-        let deeper = SearchRequest { limit: request.limit + hidden.len(), ..request.clone() };
-        let mut found = self.find(version, seqno, std::slice::from_ref(&deeper))?;
-        let search = Search { request, ..found.swap_remove(0) };
-        self.finish(version, seqno, search, |id| !hidden.contains(&id))
+        let deepest = request.limit + hidden.len();
+        let mut limit = 2 * request.limit;
+        loop {
+            limit = limit.min(deepest);
+            let deeper = SearchRequest { limit, ..request.clone() };
+            let search = self.find(version, seqno, std::slice::from_ref(&deeper))?.swap_remove(0);
+            // An index may give fewer than there are.
+            let may_be_more = search.top.len() == limit || !search.exact;
+            let too_far = search.top.len() == limit
+                && request.min_score.is_some_and(|least| search.top.threshold() < least);
+            let search = Search { request, ..search };
+            let results = self.finish(version, seqno, search, |id| !hidden.contains(&id))?;
+            if results.matches.len() == request.limit || limit == deepest || !may_be_more || too_far {
+                return Ok(results);
+            }
+            limit *= 4;
+        }
     }
 
     fn check_search(&self, request: &SearchRequest) -> Result<()> {

@@ -109,7 +109,13 @@ impl Core {
         let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let caches = self.caches();
         let background_error = self.writer.as_ref().and_then(|writer| {
-            let jobs = [&writer.flush_job, &writer.merge_job, &writer.compress_job, &writer.index_job];
+            let jobs = [
+                &writer.flush_job,
+                &writer.merge_job,
+                &writer.compress_job,
+                &writer.index_job,
+                &writer.checkpoint_job,
+            ];
             jobs.into_iter().find_map(Background::failure)
         });
         Ok(StoreStatistics {

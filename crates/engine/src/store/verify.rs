@@ -10,8 +10,10 @@ use codegraph_vector_storage::manifest::{self, Manifest, SegmentRef};
 use codegraph_vector_storage::wal::{self, ScanRange};
 use codegraph_vector_storage::{BadBlock, StoreLayout, read_deaths, verify_segment};
 
+use super::checkpoint::check_contents;
 use super::core::Core;
 use crate::segment::Segment;
+use crate::version::Version;
 
 /// What a scrub found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +98,7 @@ impl Core {
             self.verify_blocks(info, &mut scrub)?;
         }
         self.verify_deaths(&current, previous.as_ref(), &mut scrub)?;
+        self.verify_contents(&current, &version, &mut scrub)?;
         self.verify_log(&current, &mut scrub)?;
         self.verify_missing(scrub)
     }
@@ -180,6 +183,27 @@ impl Core {
             scrub.judge(&path, read.map(|_| ()))?;
         }
         Ok(())
+    }
+
+    /// Whether the segments hold what the manifest says. Where something in them is damaged, that was told already.
+    fn verify_contents(&self, current: &Manifest, version: &Version, scrub: &mut Scrub) -> Result<()> {
+        if !scrub.report.is_clean() || !scrub.missing.is_empty() {
+            return Ok(());
+        }
+        let mut segments = Vec::new();
+        for info in &current.segments {
+            let open = version.segments.iter().find(|segment| segment.info.id == info.id);
+            // A flush has installed it, and readers do not see it yet.
+            let segment = open.map_or_else(|| self.open_segment(info).map(Arc::new), |open| Ok(open.clone()));
+            match segment {
+                Ok(segment) => segments.push(segment),
+                Err(error) => {
+                    return scrub.judge(&self.layout.segment_path(info.id), Err(error));
+                }
+            }
+        }
+        let checked = check_contents(&self.layout, current, segments.iter().map(Arc::as_ref));
+        scrub.judge(&self.layout.manifest_path(current.generation), checked)
     }
 
     fn verify_log(&self, current: &Manifest, scrub: &mut Scrub) -> Result<()> {

@@ -1,21 +1,18 @@
 //! Writes: from nodes, ids and filters to resolved rows in a commit.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use codegraph_vector_base::{Error, ErrorKind, NodeId, Result, SeqNo, TxnId};
 
 use super::commit::{Assigned, CommitReceipt, Enqueued};
 use super::core::{Core, Writer};
 use super::pending_row::PendingRow;
-use crate::consistency::{Predicate, ReadSet, State};
+use crate::consistency::{LockMode, LockSet, LockWait, Predicate, ReadSet, State};
 use crate::filter::Filter;
 use crate::id_map::NodeIdSet;
 use crate::node::{CodeNode, check_path};
-use crate::row_locks::RowGuard;
+use crate::version::Version;
 
-/// How long a write waits for a row before it looks again whether it has to commit for others.
-const PATIENCE: Duration = Duration::from_millis(20);
 /// Races that a predicate write loses before it stops everyone else.
 const OPTIMISTIC_ATTEMPTS: usize = 4;
 
@@ -91,7 +88,7 @@ impl PendingWrite {
     }
 }
 
-/// What to do about rows that another write holds.
+/// What to do about nodes that another write or transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locking {
     Wait,
@@ -99,18 +96,31 @@ pub(crate) enum Locking {
     Try,
 }
 
+/// What a predicate write comes to at a snapshot.
+struct Plan<'a> {
+    version: Arc<Version>,
+    seqno: SeqNo,
+    rows: Vec<PendingRow<'a>>,
+    doomed: Vec<NodeId>,
+    predicate: Predicate,
+}
+
+impl Plan<'_> {
+    fn touched(&self) -> Vec<NodeId> {
+        self.doomed.iter().copied().chain(self.rows.iter().map(|row| row.id)).collect()
+    }
+}
+
 impl Core {
     /// Prepares a write and queues it.
     pub(crate) fn submit(self: &Arc<Self>, write: &Write<'_>, locking: Locking) -> Result<PendingWrite> {
         self.make_room()?;
         let writer = self.writer()?;
-        let _shared = writer.gate.read();
         let (deleted, state) = match write {
             Write::Put(nodes) => self.put(writer, nodes, locking)?,
             Write::UpdateVector { id, vector } => self.update_vector(writer, *id, vector, locking)?,
             Write::Delete(ids) => self.delete(writer, ids, locking)?,
             Write::DeleteByFilter(_) | Write::ReplacePath { .. } => {
-                drop(_shared);
                 self.predicate_write(writer, write, locking)?
             }
         };
@@ -123,6 +133,7 @@ impl Core {
         }
         let rows = self.pending_rows(nodes, None)?;
         let guard = self.take(writer, rows.iter().map(|row| row.id).collect(), locking)?;
+        let _shared = writer.gate.read();
         let enqueued = self.enqueue_rows(None, &all(&rows), &[], guard, |_| Ok(()))?;
         Ok((0, Queued::Commit(enqueued)))
     }
@@ -136,6 +147,7 @@ impl Core {
     ) -> Result<(u64, Queued)> {
         let norm = self.check_vector(id, vector)?;
         let guard = self.take(writer, vec![id], locking)?;
+        let _shared = writer.gate.read();
         let (version, seqno) = self.read_point();
         let missing =
             || Error::new(ErrorKind::NotFound, format!("there is no node {id} to update; put it instead"));
@@ -148,15 +160,16 @@ impl Core {
 
     fn delete(&self, writer: &Writer, ids: &[NodeId], locking: Locking) -> Result<(u64, Queued)> {
         let guard = self.take(writer, ids.to_vec(), locking)?;
+        let _shared = writer.gate.read();
         let (version, seqno) = self.read_point();
         let mut live = Vec::new();
-        for id in guard.ids() {
+        for id in guard.nodes() {
             if self.contains(&version, seqno, *id)? {
                 live.push(*id);
             }
         }
         if live.is_empty() {
-            return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
+            return Ok((0, Queued::Nothing(self.nothing_to_do(seqno))));
         }
         let enqueued = self.enqueue_rows(None, &[], &live, guard, |_| Ok(()))?;
         Ok((live.len() as u64, Queued::Commit(enqueued)))
@@ -166,19 +179,33 @@ impl Core {
     /// change that, and starts again.
     fn predicate_write(&self, writer: &Writer, write: &Write<'_>, locking: Locking) -> Result<(u64, Queued)> {
         for _ in 0..OPTIMISTIC_ATTEMPTS {
+            let plan = self.plan(write)?;
+            let guard = self.take(writer, plan.touched(), locking)?;
             let _shared = writer.gate.read();
-            match self.attempt(writer, write, locking) {
+            match self.carry_out(writer, plan, guard) {
                 Err(error) if error.kind() == ErrorKind::Conflict && locking == Locking::Wait => {}
                 outcome => return outcome,
             }
         }
-        // Alone: whoever was queued is committed first, and nobody can get in between.
-        let _alone = writer.gate.write();
-        self.drain()?;
-        self.attempt(writer, write, locking)
+        let mut guard = self.take(writer, Vec::new(), locking)?;
+        loop {
+            // Alone: whoever was queued is committed first, and nobody can get in between. Locks are waited for
+            // outside: those who have them may wait at the gate.
+            let alone = writer.gate.write();
+            self.drain()?;
+            let plan = self.plan(write)?;
+            let touched = plan.touched();
+            if guard.try_acquire_all(touched.clone(), LockMode::X).is_ok() {
+                return self.carry_out(writer, plan, guard);
+            }
+            drop(alone);
+            drop(guard);
+            guard = self.take(writer, touched, locking)?;
+        }
     }
 
-    fn attempt(&self, writer: &Writer, write: &Write<'_>, locking: Locking) -> Result<(u64, Queued)> {
+    /// What a predicate write comes to as things are.
+    fn plan<'a>(&self, write: &Write<'a>) -> Result<Plan<'a>> {
         let (version, seqno) = self.read_point();
         let (rows, matching, predicate) = match write {
             Write::ReplacePath { path, nodes } => {
@@ -193,9 +220,12 @@ impl Core {
             _ => return Err(Error::invalid("this write has no predicate")),
         };
         let staying: NodeIdSet = rows.iter().map(|row| row.id).collect();
-        let doomed: Vec<NodeId> = matching.into_iter().filter(|id| !staying.contains(id)).collect();
-        let touched: Vec<NodeId> = doomed.iter().copied().chain(staying).collect();
-        let guard = self.take(writer, touched, locking)?;
+        let doomed = matching.into_iter().filter(|id| !staying.contains(id)).collect();
+        Ok(Plan { version, seqno, rows, doomed, predicate })
+    }
+
+    fn carry_out(&self, writer: &Writer, plan: Plan<'_>, guard: LockSet) -> Result<(u64, Queued)> {
+        let Plan { version, seqno, rows, doomed, predicate } = plan;
         let mut reads = ReadSet::default();
         reads.watch(seqno, predicate, Some(doomed.iter().copied().collect()));
         let state = State { core: self, version: &version, seqno };
@@ -203,30 +233,42 @@ impl Core {
         if rows.is_empty() && doomed.is_empty() {
             // Still a claim that nothing matches, which a queued commit may contradict.
             writer.log.with_state(|assigned| validate(assigned))?;
-            return Ok((0, Queued::Nothing(self.nothing_to_do(writer, seqno))));
+            return Ok((0, Queued::Nothing(self.nothing_to_do(seqno))));
         }
         let enqueued = self.enqueue_rows(None, &all(&rows), &doomed, guard, validate)?;
         Ok((doomed.len() as u64, Queued::Commit(enqueued)))
     }
 
-    fn take(&self, writer: &Writer, ids: Vec<NodeId>, locking: Locking) -> Result<RowGuard> {
-        if let Some(guard) = writer.row_locks.try_lock(ids.clone()) {
-            return Ok(guard);
-        }
-        if locking == Locking::Try {
-            let message = "another write holds one of these nodes; try again when it is done";
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
+    /// Locks nodes to write them.
+    fn take(&self, writer: &Writer, ids: Vec<NodeId>, locking: Locking) -> Result<LockSet> {
+        let id = writer.next_txn_id();
+        let wait = LockWait {
+            deadline: None,
+            clock: &*self.environment.clock,
+            policy: self.settings.load().transactions.deadlocks,
+            meanwhile: &|| writer.log.drain(self),
+        };
         loop {
-            // The holder may be a queued commit that nobody waits for yet, even one of this thread's.
-            writer.log.drain(self);
-            if let Some(guard) = writer.row_locks.lock(ids.clone(), PATIENCE) {
-                return Ok(guard);
+            let mut locks = writer.locks.unlisted_owner(id);
+            let taken = match locking {
+                Locking::Wait => locks.acquire_all(ids.clone(), LockMode::X, &wait),
+                Locking::Try => locks.try_acquire_all(ids.clone(), LockMode::X),
+            };
+            match (taken.and_then(|()| locks.seal()), locking) {
+                (Ok(()), _) => return Ok(locks),
+                (Err(conflict), Locking::Try) => return Err(conflict.into()),
+                // It has to give way to a transaction. Nothing was done yet, so it frees what it has and asks again, as old
+                // as it was.
+                (Err(_), Locking::Wait) => {}
             }
         }
     }
 
-    fn nothing_to_do(&self, writer: &Writer, seqno: SeqNo) -> CommitReceipt {
+    /// What a write is told that changes nothing.
+    pub(crate) fn nothing_to_do(&self, seqno: SeqNo) -> CommitReceipt {
+        let Some(writer) = &self.writer else {
+            return CommitReceipt { seqno, lsn: self.head.lock().cut.lsn, durable: true };
+        };
         let (lsn, synced) = writer.log.appender(|appender| (appender.end(), appender.synced()));
         CommitReceipt { seqno, lsn, durable: synced >= lsn }
     }
@@ -240,41 +282,13 @@ impl Core {
         transaction: Option<TxnId>,
         rows: &[&PendingRow<'_>],
         deletes: &[NodeId],
-        guard: RowGuard,
+        guard: LockSet,
         validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Enqueued> {
         let (version, seqno) = self.read_point();
         let parts = self.resolve_rows(&version, seqno, rows, deletes)?;
         let effects = self.writer()?.effects(transaction, rows, deletes);
         self.enqueue(&parts, Arc::new(effects), guard, validate)
-    }
-}
-
-#[cfg(test)]
-impl Core {
-    /// Prepares a transaction that puts and deletes these nodes, and has read those.
-    pub(crate) fn prepare_batch(
-        self: &Arc<Self>,
-        txn: TxnId,
-        nodes: &[CodeNode],
-        deletes: &[NodeId],
-        reads: ReadSet,
-    ) -> Result<codegraph_vector_base::Lsn> {
-        self.make_room()?;
-        let writer = self.writer()?;
-        let _shared = writer.gate.read();
-        let rows = self.pending_rows(nodes, None)?;
-        let touched = rows.iter().map(|row| row.id).chain(deletes.iter().copied()).collect();
-        let guard = self.take(writer, touched, Locking::Try)?;
-        let (version, snapshot) = self.read_point();
-        let rows = all(&rows);
-        let parts = &self.resolve_rows(&version, snapshot, &rows, deletes)?;
-        let effects = Arc::new(writer.effects(Some(txn), &rows, deletes));
-        let level = crate::consistency::IsolationLevel::RepeatableRead;
-        self.prepare(
-            super::prepared::Preparation { txn, level, snapshot, parts, effects, reads, guard },
-            |_| Ok(()),
-        )
     }
 }
 

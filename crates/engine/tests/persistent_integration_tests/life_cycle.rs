@@ -84,7 +84,7 @@ fn the_header_says_what_the_store_is() {
     let store = PersistentVectorStore::open(place.store(), options).unwrap();
     let header = store.storage_header();
     assert_eq!((header.dimension, header.metric, header.embedder), (12, Metric::Dot, Some(embedder)));
-    assert_eq!((header.checkpoint_seqno.0, header.timeline, header.format_version), (0, 0, 1));
+    assert_eq!((header.checkpoint_seqno.0, header.timeline, header.format_version), (0, 0, 2));
     assert!(header.created_us > 1_600_000_000_000_000, "{}", header.created_us);
     store.put(node(&mut Rng::new(1), 1, 12)).unwrap();
     store.flush().unwrap();

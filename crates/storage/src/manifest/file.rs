@@ -9,8 +9,10 @@ use super::{Manifest, rules};
 use crate::envelope::{ENVELOPE_BYTES, Envelope, FileKind, read_file, write_file};
 use crate::layout::StoreLayout;
 
-/// The version of the manifest's format that this version writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the manifest's format that this version writes: the second, which says what the checkpoint holds.
+pub const FORMAT_VERSION: u32 = 2;
+/// Ends before that field.
+const WITHOUT_CONTENTS: u32 = 1;
 
 const KIND: FileKind =
     FileKind { magic: *b"CGVMAN\r\n", name: "manifest", version: FORMAT_VERSION, features: 0 };
@@ -27,7 +29,10 @@ pub fn read(vfs: &dyn Vfs, layout: &StoreLayout, generation: Generation) -> Resu
 
 /// As [`read`], of the open file.
 pub(super) fn read_open(file: &dyn VfsFile, path: &Path, generation: Generation) -> Result<Manifest> {
-    let (envelope, _, body) = read_file(file, path, &KIND)?;
+    let (envelope, _, mut body) = read_file(file, path, &KIND)?;
+    if envelope.version == WITHOUT_CONTENTS {
+        body.push(0); // They are not known: an option's byte.
+    }
     let at_body = |error: Error| error.as_kind(ErrorKind::Corrupt).at(path).at_offset(ENVELOPE_BYTES as u64);
     let manifest: Manifest = wire::decode(&body).map_err(at_body)?;
     envelope.check_identity(manifest.store_id, NO_SEGMENT, generation, path)?;
@@ -41,6 +46,6 @@ pub(super) fn read_open(file: &dyn VfsFile, path: &Path, generation: Generation)
 /// Lets a manifest, which obeys the rules, appear complete and durable.
 pub(super) fn write(vfs: &dyn Vfs, path: &Path, manifest: &Manifest) -> Result<()> {
     let body = wire::encode(manifest).map_err(|error| error.at(path))?;
-    let envelope = Envelope::around(manifest.store_id, NO_SEGMENT, manifest.generation, &body);
+    let envelope = Envelope::around(&KIND, manifest.store_id, NO_SEGMENT, manifest.generation, &body);
     write_file(vfs, path, &KIND, &envelope, &body).map(|_| ())
 }

@@ -8,6 +8,7 @@
 //!
 //! The file is an envelope (`envelope.rs`; generation set) and the wire encoding of [`Manifest`], exactly.
 
+mod contents;
 mod file;
 mod rules;
 mod store;
@@ -19,6 +20,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::deaths::DeathFileRef;
 use crate::segment::SegmentFileRef;
 
+pub use contents::Contents;
 pub use file::{FORMAT_VERSION, read};
 pub use rules::{ReferencedFiles, check, check_successor, log_floor, referenced_files};
 pub use store::{Fallback, Loaded, install, load_newest, prune, unreferenced};
@@ -52,8 +54,10 @@ pub struct Manifest {
     pub segments: Vec<SegmentRef>,
     /// Run-time settings that outlive a restart, and properties (`texts.rs`): unique names, values as text.
     pub settings: Vec<(String, String)>,
-    /// PREPARE records without a decision, opaque here. Reserved.
+    /// Transactions that were prepared and not decided at the checkpoint, and the last decisions; opaque here.
     pub prepared: Vec<Vec<u8>>,
+    /// What the segments hold at the checkpoint; unknown only where format version 1 left it out.
+    pub contents: Option<Contents>,
 }
 
 /// What the vectors of a store are.
@@ -134,6 +138,7 @@ impl Manifest {
             segments: Vec::new(),
             settings: Vec::new(),
             prepared: Vec::new(),
+            contents: Some(Contents::default()),
         }
     }
 

@@ -38,6 +38,14 @@ pub fn check(manifest: &Manifest) -> Result<()> {
         ensure(ids.insert(segment.id), "a segment id appears twice")?;
         check_segment(m, segment).map_err(|error| error.context(format!("segment {}", segment.id)))?;
     }
+    if let Some(contents) = &m.contents {
+        let of = |segment: &SegmentRef| {
+            u64::from(segment.rows) - segment.deaths.map_or(0, |deaths| u64::from(deaths.count))
+        };
+        let alive: u64 = m.segments.iter().map(of).sum();
+        ensure(contents.rows == alive, "the contents do not have the number of rows that the segments have")?;
+        ensure(alive > 0 || contents.checksum == 0, "no rows have a checksum that is not zero")?;
+    }
     let names: BTreeSet<_> = m.settings.iter().map(|(name, _)| name).collect();
     ensure(names.len() == m.settings.len(), "a setting appears twice")
 }

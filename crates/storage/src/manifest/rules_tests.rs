@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::deaths::DeathFileRef;
 use crate::manifest::sample::{manifest, segment};
-use crate::manifest::{EmbedderId, MetricCode};
+use crate::manifest::{Contents, EmbedderId, MetricCode};
 
 fn breaks(rule: &str, change: impl FnOnce(&mut Manifest)) {
     let mut changed = manifest();
@@ -33,6 +33,7 @@ fn deaths(count: u32) -> Option<DeathFileRef> {
 #[test]
 fn the_sample_is_sound_and_each_rule_bites() {
     check(&manifest()).expect("sound");
+    check(&Manifest { contents: None, ..manifest() }).expect("as the first version had it");
     breaks("generations", |m| m.generation = Generation(0));
     breaks("generations", |m| m.generation = Generation(u64::MAX));
     breaks("run out", |m| m.next_segment_id = SegmentId(u64::MAX));
@@ -52,6 +53,13 @@ fn the_sample_is_sound_and_each_rule_bites() {
     breaks("number of deaths", |m| m.segments[0].deaths = deaths(51));
     breaks("number of deaths", |m| m.segments[0].deaths = deaths(0));
     breaks("later generation", |m| m.generation = Generation(39));
+    breaks("number of rows", |m| m.segments[0].rows = 51);
+    breaks("number of rows", |m| m.segments[0].deaths = None);
+    breaks("number of rows", |m| m.contents = Some(Contents::default()));
+    breaks("not zero", |m| {
+        m.segments.clear();
+        m.contents = Some(Contents { rows: 0, checksum: 1 });
+    });
     breaks("setting", |m| m.settings.push(("flush_bytes".to_owned(), "2".to_owned())));
 }
 
@@ -88,6 +96,7 @@ fn an_embedder_may_become_known_and_segments_come_and_go() {
     second.segments[0] = segment(10);
     second.next_segment_id = SegmentId(11);
     second.segments[1].deaths = deaths(50);
+    second.contents = Some(Contents { rows: 49, checksum: 3 });
     check(&second).and_then(|()| check_successor(&first, &second)).expect("sound");
 }
 

@@ -17,6 +17,7 @@ pub(super) fn manifest() -> Manifest {
     manifest.segments = vec![segment(4), segment(9)];
     manifest.settings = vec![("flush_bytes".to_owned(), "1000".to_owned())];
     manifest.prepared = vec![vec![1, 2, 3]];
+    manifest.contents = Some(Contents { rows: 98, checksum: 1 << 101 });
     manifest
 }
 

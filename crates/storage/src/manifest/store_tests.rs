@@ -3,7 +3,7 @@ use codegraph_vector_testkit::SimVfs;
 
 use super::*;
 use crate::manifest::sample::manifest;
-use crate::manifest::{check_successor, read};
+use crate::manifest::{Contents, FORMAT_VERSION, check_successor, read};
 
 fn store() -> (SimVfs, StoreLayout) {
     let (sim, layout) = (SimVfs::new(1), StoreLayout::new("/data/store"));
@@ -15,6 +15,7 @@ fn store() -> (SimVfs, StoreLayout) {
 fn grow(sim: &SimVfs, layout: &StoreLayout, count: u64) -> Vec<Manifest> {
     let mut first = manifest();
     first.segments.clear();
+    first.contents = Some(Contents::default());
     let mut all = vec![Manifest { generation: Generation(1), ..first }];
     install(sim, layout, None, &all[0]).expect("created");
     for _ in 1..count {
@@ -107,7 +108,7 @@ fn a_newer_format_is_never_passed_over() {
     grow(&sim, &layout, 2);
     let path = layout.manifest_path(Generation(2));
     let good = sim.read_all(&path).expect("there");
-    for (at, value) in [(8, 2_u8), (16, 1)] {
+    for (at, value) in [(8, FORMAT_VERSION as u8 + 1), (16, 1)] {
         let mut bytes = good.clone();
         bytes[at] = value;
         let crc = codegraph_vector_base::crc32c(&bytes[..124]);

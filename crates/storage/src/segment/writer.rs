@@ -75,7 +75,7 @@ impl<'v> SegmentWriter<'v> {
         let temporary = temporary(&path);
         let file = vfs.open(&temporary, OpenMode::Create)?;
         let generation = Generation(0);
-        let envelope = Envelope { required, store, segment: id, generation, body_bytes: 0, body_crc: 0 };
+        let envelope = Envelope { required, ..Envelope::around(&KIND, store, id, generation, &[]) };
         let header = envelope.encode(&KIND);
         let mut output = Output { file, buffer: Vec::new(), start: 0, reserved: 0 };
         output.buffer.extend_from_slice(&header);

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use codegraph_vector_base::{Clock, Error, ErrorKind, Lsn, Result};
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::appender::{Appender, Failure};
 use super::group::Group;
+use super::sync::{Condvar, Mutex, MutexGuard};
 use super::ticket::{Committed, Ticket};
 
 /// A leader waits for company this part of a sync at most, and never longer than [`MAX_GATHER`].

@@ -11,6 +11,9 @@ mod group;
 mod log;
 mod note;
 mod recover;
+#[cfg(test)]
+mod shuttled;
+mod sync;
 mod ticket;
 
 use std::path::{Path, PathBuf};

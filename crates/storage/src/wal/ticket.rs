@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use codegraph_vector_base::Result;
-use parking_lot::{Condvar, Mutex};
+
+use super::sync::{Condvar, Mutex};
 
 /// How a record got into the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -177,7 +177,7 @@ fn a_newer_manifest_is_refused_even_over_sound_older_ones() {
     manifest::install(&sim, &layout, Some(&first), &next).expect("installed");
     let path = layout.manifest_path(next.generation);
     let mut bytes = sim.read_all(&path).expect("there");
-    bytes[8] = 2;
+    bytes[8] = manifest::FORMAT_VERSION as u8 + 1;
     reseal(&mut bytes);
     sim.write_raw(&path, &bytes);
     let error = manifest::load_newest(&sim, &layout).expect_err("newer");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use codegraph_vector_base::vfs::{TEMPORARY_SUFFIX, Vfs};
 use codegraph_vector_base::{ErrorKind, SegmentId};
-use codegraph_vector_storage::manifest::{self, Manifest, SegmentRef};
+use codegraph_vector_storage::manifest::{self, Contents, Manifest, SegmentRef};
 use codegraph_vector_storage::{SegmentFile, StoreLayout, read_deaths};
 use codegraph_vector_testkit::{Action, Call, CrashStyle, Fault, Lies, Op, Rng, SimVfs};
 
@@ -16,6 +16,7 @@ fn store() -> (SimVfs, Manifest) {
     sample::layout().create_dirs(&sim).expect("folders");
     let mut first = sample::manifest();
     first.segments.clear();
+    first.contents = Some(Contents::default());
     first.next_segment_id = SegmentId(1);
     manifest::install(&sim, &sample::layout(), None, &first).expect("created");
     (sim, first)
@@ -81,6 +82,7 @@ fn flush(sim: &SimVfs, first: &Manifest) -> codegraph_vector_base::Result<Manife
     let mut next = first.successor();
     next.next_segment_id = SegmentId(sample::ID.0 + 1);
     next.segments = vec![SegmentRef { file, deaths: Some(deaths), ..sample::manifest().segments[0].clone() }];
+    next.contents = Some(Contents { rows: 7, checksum: 1 });
     manifest::install(sim, &sample::layout(), Some(first), &next)?;
     Ok(next)
 }

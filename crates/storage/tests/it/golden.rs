@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use codegraph_vector_base::vfs::{OpenMode, RealVfs, Vfs, read_file};
+use codegraph_vector_storage::manifest::Manifest;
 use codegraph_vector_storage::{
     DeathFileRef, SegmentFile, SegmentFileRef, manifest, read_deaths, verify_segment,
 };
@@ -16,6 +17,7 @@ use codegraph_vector_testkit::SimVfs;
 use crate::sample;
 
 const MANIFEST_1: &str = "manifest-1";
+const MANIFEST_2: &str = "manifest-2";
 const SEGMENT_1: &str = "segment-1.seg";
 const DEATHS_1: &str = "deaths-1.dead";
 
@@ -39,7 +41,7 @@ fn written_now() -> [(&'static str, Vec<u8>); 3] {
     manifest::install(&sim, &sample::layout(), None, &sample::manifest()).expect("installed");
     let read = |path: PathBuf| sim.read_all(path).expect("there");
     [
-        (MANIFEST_1, read(sample::layout().manifest_path(sample::GENERATION))),
+        (MANIFEST_2, read(sample::layout().manifest_path(sample::GENERATION))),
         (SEGMENT_1, read(sample::segment(&sim, &sample::sections()).0)),
         (DEATHS_1, read(sample::deaths(&sim).0)),
     ]
@@ -50,7 +52,10 @@ fn written_now() -> [(&'static str, Vec<u8>); 3] {
 fn write_golden_files() {
     for (name, bytes) in written_now() {
         let path = golden_path(name);
-        assert!(!RealVfs.exists(&path).expect("looked up"), "{} is released, it stays", path.display());
+        if RealVfs.exists(&path).expect("looked up") {
+            println!("{} is released, it stays", path.display());
+            continue;
+        }
         let file = RealVfs.open(&path, OpenMode::Create).expect("created");
         file.write_at(&bytes, 0).expect("written");
     }
@@ -67,6 +72,14 @@ fn the_current_version_is_written_as_ever() {
 fn manifest_1_opens() {
     let sim = SimVfs::new(1);
     sim.write_raw(sample::layout().manifest_path(sample::GENERATION), &golden(MANIFEST_1));
+    let loaded = manifest::load_newest(&sim, &sample::layout()).expect("loaded");
+    assert_eq!(loaded.manifest, Manifest { contents: None, ..sample::manifest() });
+}
+
+#[test]
+fn manifest_2_opens() {
+    let sim = SimVfs::new(1);
+    sim.write_raw(sample::layout().manifest_path(sample::GENERATION), &golden(MANIFEST_2));
     let loaded = manifest::load_newest(&sim, &sample::layout()).expect("loaded");
     assert_eq!(loaded.manifest, sample::manifest());
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{Epoch, Generation, Lsn, RowChecksumSum, SegmentId, SeqNo, StoreId};
 use codegraph_vector_storage::manifest::{
-    Checkpoint, EmbedderId, Manifest, MetricCode, SegmentRef, StoreSchema,
+    Checkpoint, Contents, EmbedderId, Manifest, MetricCode, SegmentRef, StoreSchema,
 };
 use codegraph_vector_storage::{
     BLOCK_BYTES, DeathFileRef, SectionKind, SegmentFileRef, SegmentWriter, StoreLayout, write_deaths,
@@ -85,5 +85,6 @@ pub(crate) fn manifest() -> Manifest {
         segments: vec![segment.clone(), SegmentRef { id: SegmentId(1), deaths: None, ..segment }],
         settings: vec![("flush_bytes".to_owned(), "1048576".to_owned()), ("a".to_owned(), String::new())],
         prepared: vec![vec![1, 2, 3], vec![]],
+        contents: Some(Contents { rows: 17, checksum: 0xFEDC_BA98_7654_3210_FEDC_BA98_7654_3210 }),
     }
 }

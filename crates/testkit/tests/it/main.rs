@@ -5,6 +5,7 @@ mod conformance;
 mod cost;
 mod crash;
 mod faults;
+mod history;
 mod inspection;
 mod seeds;
 mod tidy;

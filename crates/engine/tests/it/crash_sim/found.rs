@@ -22,6 +22,7 @@ const SETUP: Setup = Setup {
         batch_part_bytes: None,
         min_training_rows: None,
         min_index_rows: None,
+        skip_validation: false,
     },
 };
 

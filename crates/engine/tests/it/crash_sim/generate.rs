@@ -1,12 +1,13 @@
 //! Random workloads: small stores, few ids and paths, so that everything meets everything.
 
 use codegraph_vector::{
-    CacheConfig, CodeNode, CodecSpec, Compression, Durability, EvictionPolicy, Filter, IndexPolicy, Keep,
-    Metric, NodeId, Scope, Settings,
+    CacheConfig, CodeNode, CodecSpec, Compression, Durability, EvictionPolicy, Filter, IndexPolicy,
+    IsolationLevel, Keep, Metric, NodeId, Scope, Settings,
 };
 use codegraph_vector_testkit::{Rng, generators};
 
 use super::model::{Change, State};
+use super::prepared::Script;
 use super::property;
 
 const PATHS: [&str; 3] = ["a.rs", "src/b.rs", "src/c/d.py"];
@@ -17,6 +18,13 @@ const IDS: usize = 12;
 #[derive(Clone, Debug)]
 pub enum Step {
     Write(Change),
+    /// The first phase of a transaction.
+    Prepare(Script),
+    /// The second: to commit it, or to roll it back. Or to say once more what was decided.
+    Decide {
+        commit: bool,
+        again: bool,
+    },
     Flush,
     Merge,
     Configure(Settings),
@@ -40,7 +48,9 @@ pub enum Step {
 /// A step for a store that is in this state.
 pub fn step(rng: &mut Rng, state: &State, dimension: usize) -> Step {
     match rng.below(100) {
-        0..60 => Step::Write(change(rng, state, dimension)),
+        0..48 => Step::Write(change(rng, state, dimension)),
+        48..53 => Step::Prepare(script(rng, state, dimension)),
+        53..60 => Step::Decide { commit: rng.chance(0.6), again: rng.chance(0.2) },
         60..62 => Step::Enable(compression(rng, dimension, Keep::Full)),
         62..66 => Step::Compress(compression(rng, dimension, Keep::Full)),
         66..70 => Step::SetProperty(property::value(rng)),
@@ -73,6 +83,18 @@ pub fn change(rng: &mut Rng, state: &State, dimension: usize) -> Change {
             let nodes = nodes(rng, dimension, count).into_iter().map(|node| CodeNode { path: None, ..node });
             Change::ReplacePath { path: PATHS[rng.below(PATHS.len())], nodes: nodes.collect() }
         }
+    }
+}
+
+/// A transaction up to its first phase.
+fn script(rng: &mut Rng, state: &State, dimension: usize) -> Script {
+    let ids = |rng: &mut Rng, most: usize| (0..rng.below(most)).map(|_| likely_id(rng, state)).collect();
+    let count = rng.below(4);
+    Script {
+        level: *rng.pick(&IsolationLevel::ALL),
+        puts: nodes(rng, dimension, count),
+        deletes: ids(rng, 3),
+        reads: ids(rng, 4),
     }
 }
 

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use codegraph_vector::{
-    Durability, Environment, Metric, OpenOptions, PersistentVectorStore, Settings, TestSwitches,
+    Durability, Environment, ErrorKind, Metric, OpenOptions, PersistentVectorStore, Settings, TestSwitches,
+    TxnId,
 };
 use codegraph_vector_testkit::{Action, Call, CrashStyle, Observer, Rng, SeededRandom, SimClock, SimVfs};
 use parking_lot::Mutex;
@@ -160,6 +161,9 @@ impl Image<'_> {
         Range { floor, ..*range }.check(at).map_err(|error| format!("{error}, to a reader elsewhere"))?;
         compare::whole(&reader, self.model.state(at)?, rng)?;
         self.model.property.check(&reader)?;
+        if !self.readers_lag {
+            self.model.prepared.check(&reader, at)?;
+        }
         range.floor = range.floor.max(at);
         Ok(self.model.durable.max(at))
     }
@@ -172,6 +176,7 @@ impl Image<'_> {
         range.check(at)?;
         self.model.property.check(&store)?;
         compare::whole(&store, self.model.state(at)?, rng)?;
+        self.model.prepared.check(&store, at)?;
         report(&store, at)?;
         Ok((store, at))
     }
@@ -189,6 +194,10 @@ impl Image<'_> {
         model.recovered(at);
         let said = model.property.check(&store)?;
         model.property.recovered(said);
+        model.prepared.recovered(&store)?;
+        if rng.chance(0.3) {
+            decide_one(&store, &mut model, rng)?;
+        }
         if rng.chance(0.3) {
             write_one(&store, &mut model, self.setup.dimension, rng)?;
         }
@@ -216,10 +225,41 @@ impl Image<'_> {
     }
 }
 
+/// Decides one that is in doubt in a store that was just recovered.
+fn decide_one(store: &PersistentVectorStore, model: &mut Model, rng: &mut Rng) -> Check {
+    let Some((id, script)) = model.prepared.any(rng) else { return Ok(()) };
+    let synced = store.settings().durability == Durability::Sync;
+    let failed = |error| format!("decision of {id} in a recovered store: {error:?}");
+    if rng.chance(0.5) {
+        store.rollback_prepared(TxnId(id)).map_err(failed)?;
+        model.prepared.decide(id, None);
+    } else {
+        let at = model.end() + 1;
+        let receipt = store.commit_prepared(TxnId(id)).map_err(failed)?;
+        let Effect::Commit(state, _) = script.change().apply(model.last(), at, synced)? else {
+            return Err(format!("{script:?} commits nothing"));
+        };
+        if (receipt.seqno.0, receipt.durable) != (at, true) {
+            return Err(format!("decision: {receipt:?} instead of commit {at}"));
+        }
+        model.push(state);
+        model.prepared.decide(id, Some(at));
+    }
+    model.acknowledge(model.end(), true);
+    model.prepared.check(store, model.end())?;
+    compare::whole(store, model.last(), rng)
+}
+
 /// Writes into a store that was just recovered.
 fn write_one(store: &PersistentVectorStore, model: &mut Model, dimension: usize, rng: &mut Rng) -> Check {
     let change = generate::change(rng, model.last(), dimension);
     let synced = store.settings().durability == Durability::Sync;
+    if model.prepared.hold_up(&change, model.last()) {
+        return match store.submit(&change.write()) {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            outcome => Err(format!("in doubt: {:?} for {change:?} in a recovered store", outcome.err())),
+        };
+    }
     let effect = change.apply(model.last(), model.end() + 1, synced)?;
     match (store.write(&change.write()), effect) {
         (Ok(outcome), Effect::Commit(state, _)) => {
@@ -227,7 +267,7 @@ fn write_one(store: &PersistentVectorStore, model: &mut Model, dimension: usize,
             model.acknowledge(outcome.receipt.seqno.0, outcome.receipt.durable);
         }
         (Ok(_), Effect::Nothing) => {}
-        (Err(error), Effect::NotFound) if error.kind() == codegraph_vector::ErrorKind::NotFound => {}
+        (Err(error), Effect::NotFound) if error.kind() == ErrorKind::NotFound => {}
         (outcome, _) => return Err(format!("{change:?} in a recovered store gives {outcome:?}")),
     }
     let at = seqno(store)?;

@@ -14,9 +14,11 @@ mod image;
 mod lossy;
 mod model;
 mod net;
+mod prepared;
 mod property;
 mod run;
 mod settle;
+mod two_phases;
 mod world;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -94,6 +96,9 @@ impl Summary {
         self.opened += other.opened;
         self.properties += other.properties;
         self.encoded += other.encoded;
+        self.prepared += other.prepared;
+        self.decided += other.decided;
+        self.held_up += other.held_up;
     }
 }
 
@@ -126,6 +131,9 @@ fn a_crash_at_any_call_keeps_every_promise() {
         opened,
         properties,
         encoded,
+        prepared,
+        decided,
+        held_up,
         ..
     } = sum;
     let did = [
@@ -139,6 +147,9 @@ fn a_crash_at_any_call_keeps_every_promise() {
         opened,
         properties,
         encoded,
+        prepared,
+        decided,
+        held_up,
     ];
     let least = did.into_iter().min();
     assert!(count < 50 || least >= Some(count / 10), "too little happened");

@@ -2,9 +2,10 @@
 //!
 //! Guards against: lost, resurrected and half-applied commits, reordered commits, changed times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use super::prepared::Prepared;
 use super::property::Property;
 use codegraph_vector::{CodeNode, Filter, NodeId, RowChecksum, RowChecksumSum, Write};
 
@@ -63,10 +64,21 @@ impl State {
 #[derive(Clone, Debug)]
 pub enum Change {
     Put(Vec<CodeNode>),
-    Update { id: NodeId, vector: Vec<f32> },
+    Update {
+        id: NodeId,
+        vector: Vec<f32>,
+    },
     Delete(Vec<NodeId>),
     DeleteByFilter(Filter),
-    ReplacePath { path: &'static str, nodes: Vec<CodeNode> },
+    ReplacePath {
+        path: &'static str,
+        nodes: Vec<CodeNode>,
+    },
+    /// The commit of a prepared transaction.
+    Transaction {
+        puts: Vec<CodeNode>,
+        deletes: Vec<NodeId>,
+    },
 }
 
 /// What a write does to a state.
@@ -81,15 +93,40 @@ pub enum Effect {
 }
 
 impl Change {
-    /// As the engine takes it.
+    /// As the engine takes it. The commit of a transaction is none: what it puts stands for it.
     pub fn write(&self) -> Write<'_> {
         match self {
+            Change::Transaction { puts, .. } => Write::Put(puts),
             Change::Put(nodes) => Write::Put(nodes),
             Change::Update { id, vector } => Write::UpdateVector { id: *id, vector },
             Change::Delete(ids) => Write::Delete(ids),
             Change::DeleteByFilter(filter) => Write::DeleteByFilter(filter),
             Change::ReplacePath { path, nodes } => Write::ReplacePath { path, nodes },
         }
+    }
+
+    /// The nodes whose locks it takes, and those of them that it changes.
+    pub fn touched(&self, state: &State) -> (BTreeSet<NodeId>, BTreeSet<NodeId>) {
+        let there =
+            |ids: &BTreeSet<NodeId>| ids.iter().filter(|id| state.rows.contains_key(id)).copied().collect();
+        let of = |nodes: &[CodeNode]| nodes.iter().map(|node| node.id).collect::<BTreeSet<_>>();
+        let locked = match self {
+            Change::Put(nodes) => of(nodes),
+            Change::Update { id, .. } => [*id].into(),
+            Change::Delete(ids) => ids.iter().copied().collect(),
+            Change::DeleteByFilter(filter) => state.ids(filter).into_iter().collect(),
+            Change::ReplacePath { path, nodes } => {
+                of(nodes).into_iter().chain(state.ids(&Filter::path(*path))).collect()
+            }
+            Change::Transaction { puts, deletes } => {
+                of(puts).into_iter().chain(deletes.iter().copied()).collect()
+            }
+        };
+        let changed = match self {
+            Change::Update { .. } | Change::Delete(_) => there(&locked),
+            _ => locked.clone(),
+        };
+        (locked, changed)
     }
 
     /// What it makes of `state`, as commit `seqno`.
@@ -116,8 +153,12 @@ impl Change {
                     next.put(node.clone().with_path(*path), seqno, &stamp)?;
                 }
             }
+            Change::Transaction { puts, deletes } => {
+                deletes.iter().for_each(|id| delete(&mut next, id));
+                puts.iter().try_for_each(|node| next.put(node.clone(), seqno, &stamp))?;
+            }
         }
-        let puts = matches!(self, Change::Put(_) | Change::Update { .. })
+        let puts = matches!(self, Change::Put(_) | Change::Update { .. } | Change::Transaction { .. })
             || matches!(self, Change::ReplacePath { nodes, .. } if !nodes.is_empty());
         Ok(if puts || deleted > 0 { Effect::Commit(Arc::new(next), deleted) } else { Effect::Nothing })
     }
@@ -146,6 +187,8 @@ pub struct Model {
     pub acknowledged: u64,
     /// What the store must say of itself.
     pub property: Property,
+    /// What is in doubt.
+    pub prepared: Prepared,
 }
 
 impl Default for Model {
@@ -156,6 +199,7 @@ impl Default for Model {
             written: 0,
             acknowledged: 0,
             property: Property::default(),
+            prepared: Prepared::default(),
         }
     }
 }

@@ -51,10 +51,14 @@ pub struct Summary {
     pub properties: u64,
     /// Rows that had codes when a compression had ended.
     pub encoded: u64,
+    /// Transactions prepared, decided, and writes that were refused for the sake of one in doubt.
+    pub prepared: u64,
+    pub decided: u64,
+    pub held_up: u64,
 }
 
-struct Run {
-    world: Arc<World>,
+pub struct Run {
+    pub world: Arc<World>,
     sim: SimVfs,
     clock: SimClock,
     setup: Setup,
@@ -138,6 +142,8 @@ impl Run {
         let store = self.store()?;
         match step {
             Step::Write(change) => self.write(&store, change)?,
+            Step::Prepare(script) => self.prepare(&store, script)?,
+            Step::Decide { commit, again } => self.decide(&store, *commit, *again)?,
             Step::Flush => {
                 let before = self.visible()?;
                 let outcome = self.with_company(true, || store.flush());
@@ -228,6 +234,7 @@ impl Run {
         let (limbo, end) = self.world.aside(|inner| (inner.limbo, inner.model.end()));
         if !limbo {
             self.world.aside(|inner| inner.model.property.check(&store))?;
+            self.world.aside(|inner| inner.model.prepared.check(&store, end))?;
             let visible = seqno(&store)?;
             return if visible == end {
                 Ok(())
@@ -238,7 +245,9 @@ impl Run {
         self.world
             .aside(|inner| inner.read(&store).map_err(|error| format!("{error}\n  in a failed store")))?;
         self.world.aside(|inner| inner.faults.paused = true);
-        let change = Change::Put(vec![codegraph_vector::CodeNode::new(1, vec![1.0; self.setup.dimension])]);
+        let id = self.world.aside(|inner| inner.model.prepared.free_id());
+        let node = codegraph_vector::CodeNode::new(id, vec![1.0; self.setup.dimension]);
+        let change = Change::Put(vec![node]);
         match store.write(&change.write()) {
             Err(error) if error.kind() == ErrorKind::ReadOnly => {}
             outcome => return Err(format!("kind: {outcome:?} in a store whose log has failed")),
@@ -254,7 +263,7 @@ impl Run {
     }
 
     /// What the observer found.
-    fn heard(&self) -> Check {
+    pub fn heard(&self) -> Check {
         self.world.aside(|inner| inner.failure.take()).map_or(Ok(()), Err)
     }
 
@@ -263,6 +272,9 @@ impl Run {
     }
 
     fn write(&mut self, store: &PersistentVectorStore, change: &Change) -> Check {
+        if self.world.aside(|inner| inner.model.prepared.hold_up(change, inner.model.last())) {
+            return self.held_up(store, change);
+        }
         self.world.aside(|inner| inner.begin(change.clone()))?;
         let result = self.with_company(true, || store.write(&change.write()));
         self.heard()?;
@@ -382,7 +394,9 @@ impl Run {
         self.world.aside(|inner| {
             let at = seqno(&store)?;
             range.check(at)?;
+            inner.model.prepared.check(&store, at)?;
             inner.model.recovered(at);
+            inner.model.prepared.recovered(&store)?;
             let said = inner.model.property.check(&store)?;
             inner.model.property.recovered(said);
             inner.created = true;

@@ -173,6 +173,7 @@ impl Inner {
         let at = snapshot.seqno().0;
         self.model.seen(at)?;
         let state = self.model.state(at)?;
+        self.model.prepared.check(store, at)?;
         compare::rows(&snapshot, state)?;
         compare::reads(&snapshot, state, &mut self.rng)
     }
@@ -194,6 +195,7 @@ impl Inner {
             .map_err(|error| format!("{error}\n  read elsewhere at commit {at}"))?;
         if !self.faults.note_lost() {
             self.model.property.check(&reader)?;
+            self.model.prepared.check(&reader, at)?;
         }
         self.model.durable = self.model.durable.max(at);
         self.model.acknowledge(at, true);
@@ -221,7 +223,9 @@ impl Inner {
         if waits {
             return Ok(());
         }
+        let held_up = self.model.prepared.hold_up(&change, &visible);
         match store.submit(&change.write()) {
+            Ok(_) if held_up => Err(format!("in doubt: {} was not held up", describe(&change))),
             Ok(pending) => self.place(change, pending),
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound && matches!(change, Change::Update { .. }) => {
