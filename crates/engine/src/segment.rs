@@ -188,6 +188,11 @@ impl Segment {
         self.columns.norm(ordinal)
     }
 
+    /// The commit that wrote a row.
+    pub(crate) fn seqno(&self, ordinal: RowOrdinal) -> Result<SeqNo> {
+        self.columns.seqno(ordinal)
+    }
+
     /// SeqNo, times, norm and checksum of a row.
     pub(crate) fn columns(&self, ordinal: RowOrdinal) -> Result<RowColumns> {
         self.columns.get(ordinal)

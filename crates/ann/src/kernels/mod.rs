@@ -160,10 +160,10 @@ impl Kernels {
 
     /// Asks the processor to fetch `data` into its cache. A hint: it changes no value.
     #[inline]
-    pub fn prefetch(self, data: &[f32]) {
-        const LINE_FLOATS: usize = 16;
-        for line in data.chunks(LINE_FLOATS) {
-            lanes::prefetch(line.as_ptr());
+    pub fn prefetch<T: bytemuck::NoUninit>(self, data: &[T]) {
+        const LINE_BYTES: usize = 64;
+        for line in bytemuck::cast_slice::<T, u8>(data).chunks(LINE_BYTES) {
+            lanes::prefetch(line.as_ptr().cast());
         }
     }
 

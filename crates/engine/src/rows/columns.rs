@@ -182,6 +182,14 @@ impl<B: SectionBytes> Columns<B> {
         fixed(&self.bytes, self.norms + ordinal as usize * NORM_BYTES).map(f32::from_le_bytes)
     }
 
+    /// The bytes of a row's norm and of its checksum, to have them fetched ahead.
+    pub(crate) fn norm_and_checksum(&self, ordinal: RowOrdinal) -> Result<[&[u8]; 2]> {
+        self.check(ordinal)?;
+        let row = ordinal as usize;
+        let norm = array(&self.bytes, self.norms + row * NORM_BYTES, NORM_BYTES, 1)?;
+        Ok([norm, array(&self.bytes, self.checksums + row * CHECKSUM_BYTES, CHECKSUM_BYTES, 1)?])
+    }
+
     /// All norms, in row order; a copy only where the bytes cannot be used in place.
     pub(crate) fn norms(&self) -> Result<Cow<'_, [f32]>> {
         let bytes = array(&self.bytes, self.norms, self.rows, NORM_BYTES)?;

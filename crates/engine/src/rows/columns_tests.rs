@@ -79,3 +79,18 @@ proptest! {
         prop_assert!(columns.get(rows.len() as u32).is_err());
     }
 }
+
+proptest! {
+    #[test]
+    fn what_is_fetched_ahead_is_what_is_read(rows in prop::collection::vec(any_columns(), 1..40)) {
+        let bytes = written(|sink| write_columns(rows.iter().copied(), sink));
+        let columns = Columns::open(bytes, rows.len()).expect("columns");
+        for (at, row) in (0..).zip(&rows) {
+            let [norm, checksum] = columns.norm_and_checksum(at).expect("a row");
+            prop_assert_eq!(norm, row.norm.to_le_bytes());
+            prop_assert_eq!(&checksum[..8], row.checksum.vector.to_le_bytes());
+            prop_assert_eq!(&checksum[8..], row.checksum.metadata.to_le_bytes());
+        }
+        prop_assert!(columns.norm_and_checksum(rows.len() as RowOrdinal).is_err());
+    }
+}

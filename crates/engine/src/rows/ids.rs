@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use codegraph_vector_base::{NodeId, Result, RowOrdinal};
 
-use super::bytes::{Batch, SectionBytes, Sink, fixed, u32_at};
+use super::bytes::{Batch, SectionBytes, Sink, array, fixed, u32_at};
 
 const ID_BYTES: usize = 16;
 const ORDINAL_BYTES: usize = 4;
@@ -63,6 +63,14 @@ impl<B: SectionBytes> Ids<B> {
     /// `Corrupt` if there is no such row, or its bytes are bad.
     pub(crate) fn get(&self, ordinal: RowOrdinal) -> Result<NodeId> {
         fixed(&self.0, ordinal as usize * ID_BYTES).map(NodeId::from_le_bytes)
+    }
+
+    /// The bytes of a row's id, to have them fetched ahead.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(crate) fn bytes(&self, ordinal: RowOrdinal) -> Result<&[u8]> {
+        array(&self.0, ordinal as usize * ID_BYTES, ID_BYTES, 1)
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use codegraph_vector_base::{Error, Result};
-use codegraph_vector_storage::{SectionKind, SegmentFile};
+use codegraph_vector_storage::{Section, SectionKind, SegmentFile};
 
 use crate::rows::SectionBytes;
 
@@ -32,7 +32,8 @@ pub(crate) mod kind {
 #[derive(Clone, Debug)]
 pub(crate) struct SectionRef {
     file: Arc<SegmentFile>,
-    kind: SectionKind,
+    /// Its number in the file.
+    position: usize,
 }
 
 pub(super) fn missing(file: &SegmentFile, kind: SectionKind) -> Error {
@@ -42,23 +43,29 @@ pub(super) fn missing(file: &SegmentFile, kind: SectionKind) -> Error {
 impl SectionRef {
     /// The section of that kind.
     pub(super) fn open(file: &Arc<SegmentFile>, kind: SectionKind) -> Result<Self> {
-        file.section(kind).ok_or_else(|| missing(file, kind))?;
-        Ok(Self { file: file.clone(), kind })
+        let position = file.position(kind).ok_or_else(|| missing(file, kind))?;
+        Ok(Self { file: file.clone(), position })
+    }
+
+    #[inline]
+    fn section(&self) -> Section<'_> {
+        self.file.section_at(self.position)
     }
 
     /// Bytes in it.
     pub(super) fn bytes(&self) -> usize {
-        self.file.section(self.kind).map_or(0, |section| section.len())
+        self.section().len()
     }
 
     /// Where it begins in the file.
     pub(super) fn file_offset(&self) -> u64 {
-        self.file.section(self.kind).map_or(0, |section| section.file_offset())
+        self.section().file_offset()
     }
 
     /// Bytes of it, verified at first touch.
+    #[inline]
     pub(super) fn get_range(&self, range: Range<usize>) -> Result<&[u8]> {
-        self.file.section(self.kind).ok_or_else(|| missing(&self.file, self.kind))?.bytes(range)
+        self.section().bytes(range)
     }
 }
 

@@ -150,16 +150,29 @@ impl Segment {
         }
     }
 
-    /// Asks for what is kept of a row's vector, to have it at hand soon. A hint.
+    /// Asks for all that ranking a row by its vector takes, to have it at hand soon: what is kept of the vector, its
+    /// checksum, its norm and the row's id lie in four places. A hint.
     pub(crate) fn prefetch(&self, ordinal: RowOrdinal) {
-        // What is damaged is told when it is read.
-        let (section, bytes) = match &self.vectors {
-            StoredVectors::Full(section) => (section, size_of::<f32>()),
-            StoredVectors::Half(section, _) => (section, size_of::<f16>()),
+        let (section, number_bytes, stored) = match &self.vectors {
+            StoredVectors::Full(section) => (section, size_of::<f32>(), None),
+            StoredVectors::Half(section, checksums) => (section, size_of::<f16>(), Some(checksums)),
             StoredVectors::None(..) => return,
         };
-        if let Ok(vector) = floats(section, self.span(ordinal..ordinal + 1, bytes)) {
-            Kernels::best().prefetch(vector);
+        // What is damaged is told when it is read.
+        let kernels = Kernels::best();
+        if let Ok(vector) = section.get_range(self.span(ordinal..ordinal + 1, number_bytes)) {
+            kernels.prefetch(vector);
+        }
+        if let Ok([norm, checksum]) = self.columns.norm_and_checksum(ordinal) {
+            kernels.prefetch(norm);
+            kernels.prefetch(checksum);
+        }
+        if let Ok(id) = self.ids.bytes(ordinal) {
+            kernels.prefetch(id);
+        }
+        let at = ordinal as usize * size_of::<u32>();
+        if let Some(Ok(checksum)) = stored.map(|stored| stored.get_range(at..at + size_of::<u32>())) {
+            kernels.prefetch(checksum);
         }
     }
 

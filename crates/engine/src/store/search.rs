@@ -17,6 +17,7 @@ mod rank;
 mod score;
 mod text;
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use codegraph_vector_ann::codec::CodecReport;
@@ -207,6 +208,8 @@ enum Source {
     Memory,
     /// A segment of the version, and a row of it.
     Segment(u32, RowOrdinal),
+    /// The same of a row whose vector was held against its checksum in this search.
+    Checked(u32, RowOrdinal),
 }
 
 impl Place {
@@ -214,7 +217,7 @@ impl Place {
     fn segment_row(&self) -> Option<SegmentRow> {
         match self.source {
             Source::Memory => None,
-            Source::Segment(at, ordinal) => Some(SegmentRow { at, ordinal }),
+            Source::Segment(at, ordinal) | Source::Checked(at, ordinal) => Some(SegmentRow { at, ordinal }),
         }
     }
 }
@@ -375,7 +378,7 @@ impl Core {
         Ok(SearchResults { matches, score_kind: self.metric.into(), seqno, exact })
     }
 
-    /// A hit with what was asked for; its vector is held against its checksum first.
+    /// A hit with what was asked for; its vector is held against its checksum first, unless it was already.
     fn resolve(
         &self,
         version: &Version,
@@ -385,15 +388,16 @@ impl Core {
     ) -> Result<Match> {
         let Place { id, source } = hit.key;
         let (row_seqno, vector, metadata, exact) = match source {
-            Source::Segment(at, ordinal) => {
+            Source::Segment(at, ordinal) | Source::Checked(at, ordinal) => {
                 let segment = &version.segments[at as usize];
-                let vector = segment.vector(ordinal)?;
-                let vector = request.with_vector.then(|| vector.into_owned());
+                let is_needed = request.with_vector || matches!(source, Source::Segment(..));
+                let vector = is_needed.then(|| segment.vector(ordinal)).transpose()?;
+                let vector = vector.filter(|_| request.with_vector).map(Cow::into_owned);
                 let encoded =
                     request.with_metadata.then(|| segment.encoded_metadata(ordinal, &self.caches()));
                 let metadata =
                     encoded.transpose()?.map(|encoded| NodeMetadata::decode(&encoded)).transpose()?;
-                (segment.columns(ordinal)?.seqno, vector, metadata, segment.is_exact())
+                (segment.seqno(ordinal)?, vector, metadata, segment.is_exact())
             }
             Source::Memory => {
                 let read = |row: &MemRow, vector: &[f32], _| {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use codegraph_vector::vfs::{OpenMode, Vfs};
 use codegraph_vector::{
-    CodeNode, Filter, IndexPolicy, NodeId, OpenOptions, PersistentVectorStore, SearchRequest, Settings,
+    CodeNode, ErrorKind, Filter, IndexPolicy, NodeId, OpenOptions, PersistentVectorStore, SearchRequest,
+    Settings,
 };
 use codegraph_vector_testkit::{Rng, SimVfs, generators};
 
@@ -93,6 +94,11 @@ fn recall_stays_while_rows_are_replaced_round_by_round() {
 
 /// Damages a byte of the index of the newest segment, so far from its beginning.
 fn damage(sim: &SimVfs, place: usize) {
+    damage_at(sim, b"CGVX", place);
+}
+
+/// Damages a byte of the newest segment, so far behind the first such bytes.
+fn damage_at(sim: &SimVfs, what: &[u8], place: usize) {
     let folder = Path::new(ROOT).join("segments");
     let names = sim.list(&folder).unwrap();
     let name = names.iter().max().expect("a segment");
@@ -100,7 +106,7 @@ fn damage(sim: &SimVfs, place: usize) {
     let file = sim.open(&path, OpenMode::Read).unwrap();
     let mut bytes = vec![0; file.len().unwrap() as usize];
     file.read_at(&mut bytes, 0).unwrap();
-    let start = bytes.windows(4).position(|four| four == b"CGVX").expect("an index");
+    let start = bytes.windows(what.len()).position(|some| some == what).expect("such bytes");
     sim.flip_bit(&path, (start + place) as u64, 4);
 }
 
@@ -184,4 +190,23 @@ fn a_radius_bounds_what_is_found_and_a_node_finds_others_like_it() {
         snapshot.search_like(5000, &SearchRequest::new(Vec::new(), 3)).unwrap_err().kind(),
         codegraph_vector::ErrorKind::NotFound
     );
+}
+
+#[test]
+fn a_damaged_vector_gives_no_score_by_way_of_an_index() {
+    let (sim, mut rng) = (SimVfs::new(11), Rng::new(11));
+    let store = open(&sim, IndexPolicy::Ivf);
+    put(&store, &mut rng, 0..600);
+    store.flush().unwrap();
+    store.build_indexes().unwrap();
+    let (_, vector, _) = store.get(77).unwrap().unwrap().into_parts();
+    drop(store);
+    let request = SearchRequest::new(vector.clone(), 3);
+    let store = sample::reopen(&sim).unwrap();
+    assert_eq!(store.search(&request).unwrap().matches[0].node_id, 77);
+    drop(store);
+    let stored: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+    damage_at(&sim, &stored, 5);
+    let store = sample::reopen(&sim).unwrap();
+    assert_eq!(store.search(&request).unwrap_err().kind(), ErrorKind::Corrupt);
 }

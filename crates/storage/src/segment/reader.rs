@@ -86,6 +86,21 @@ impl SegmentFile {
         self.sections().find(|section| section.kind() == kind)
     }
 
+    /// The number of a section in file order, for [`section_at`](Self::section_at); `None` if the segment has none of that
+    /// kind.
+    pub fn position(&self, kind: SectionKind) -> Option<usize> {
+        self.sections().position(|section| section.kind() == kind)
+    }
+
+    /// The section of that number, without a search for it: what is asked for row by row counts.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[inline]
+    pub fn section_at(&self, position: usize) -> Section<'_> {
+        Section { file: self, state: &self.sections[position] }
+    }
+
     /// All sections, in file order.
     pub fn sections(&self) -> impl Iterator<Item = Section<'_>> {
         self.sections.iter().map(|state| Section { file: self, state })

@@ -26,7 +26,10 @@ fn sections_are_found_aligned_and_in_place() {
     assert_eq!(section.bytes_all().ok(), Some(&data[..]));
     assert_eq!(section.bytes(70_000..140_000).ok(), Some(&data[70_000..140_000]));
     assert_eq!(section.bytes(9..9).ok(), Some(&[][..]));
+    assert_eq!(file.position(SectionKind(3)), None);
     for section in file.sections() {
+        let position = file.position(section.kind()).expect("there");
+        assert_eq!(file.section_at(position).kind(), section.kind());
         let bytes = section.bytes_all().expect("sound");
         assert!((bytes.as_ptr() as usize).is_multiple_of(64));
     }

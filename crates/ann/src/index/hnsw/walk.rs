@@ -145,5 +145,5 @@ impl Walk {
 
 /// Asks for links that are soon to be followed.
 fn fetch(links: &[u32]) {
-    Kernels::best().prefetch(bytemuck::cast_slice(links));
+    Kernels::best().prefetch(links);
 }

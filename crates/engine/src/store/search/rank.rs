@@ -47,15 +47,18 @@ impl<'v> Ranking<'v> {
                 self.segment(*next).prefetch(next.ordinal);
             }
             let segment = self.segment(*row);
-            let score = match segment.keep() {
-                Keep::None => self.score_code(search, *row, &mut prepared)?,
+            let (score, source) = match segment.keep() {
+                Keep::None => {
+                    let score = self.score_code(search, *row, &mut prepared)?;
+                    (score, Source::Segment(row.at, row.ordinal))
+                }
                 Keep::F16 | Keep::Full => {
-                    let norm = segment.norm(row.ordinal)?;
-                    search.scan.score_one(&segment.vector(row.ordinal)?, norm)
+                    let vector = segment.vector(row.ordinal)?;
+                    let score = search.scan.score_one(&vector, segment.norm(row.ordinal)?);
+                    (score, Source::Checked(row.at, row.ordinal))
                 }
             };
             if score >= search.top.threshold() {
-                let source = Source::Segment(row.at, row.ordinal);
                 search.top.push(score, Place { id: segment.id(row.ordinal)?, source });
             }
         }
