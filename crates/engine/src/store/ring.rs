@@ -9,9 +9,12 @@ use codegraph_vector_base::{NodeId, SeqNo, TxnId};
 use crate::node::NodeMetadata;
 
 /// Commits kept.
-const MAX_COMMITS: usize = 4096;
+const MAX_COMMITS: usize = 16 << 10;
 /// Memory of all kept commits together, about, in bytes: many rows have little to say, few have much.
 const MAX_BYTES: u64 = 8 << 20;
+/// The same while commits tell their vectors: a search is validated against rows that may have to come from the disk, while
+/// others go on committing.
+const MAX_BYTES_WITH_VECTORS: u64 = 32 << 20;
 
 /// What a commit wrote.
 #[derive(Debug, Default)]
@@ -25,6 +28,11 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// Whether it was made while there was somebody to validate searches.
+    fn tells_vectors(&self) -> bool {
+        self.puts.iter().any(|put| put.vector.is_some())
+    }
+
     /// The nodes that it put or deleted.
     pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> {
         self.puts.iter().map(|put| put.id).chain(self.deletes.iter().copied())
@@ -61,7 +69,9 @@ impl Ring {
     pub(crate) fn push(&mut self, seqno: SeqNo, effects: Arc<Effects>) {
         self.bytes += effects.bytes;
         self.commits.push_back((seqno, effects));
-        while self.commits.len() > MAX_COMMITS || (self.bytes > MAX_BYTES && self.commits.len() > 1) {
+        let with_vectors = self.commits.back().is_some_and(|(_, last)| last.tells_vectors());
+        let most = if with_vectors { MAX_BYTES_WITH_VECTORS } else { MAX_BYTES };
+        while self.commits.len() > MAX_COMMITS || (self.bytes > most && self.commits.len() > 1) {
             if let Some((seqno, effects)) = self.commits.pop_front() {
                 self.bytes -= effects.bytes;
                 self.forgotten = seqno;
@@ -159,5 +169,14 @@ mod tests {
         let mut ring = Ring::after(SeqNo(0));
         (1..=3).for_each(|seqno| ring.push(SeqNo(seqno), effects(1, MAX_BYTES / 2)));
         assert_eq!((ring.commits.len(), ring.bytes, ring.forgotten), (2, MAX_BYTES, SeqNo(1)));
+        let metadata = Arc::default();
+        let put = PutEffect { id: 1, metadata, norm: 1.0, vector: Some(Box::new([1.0])) };
+        ring.push(
+            SeqNo(4),
+            Arc::new(Effects { puts: vec![put], bytes: 2 * MAX_BYTES, ..Effects::default() }),
+        );
+        assert_eq!((ring.commits.len(), ring.bytes), (3, 3 * MAX_BYTES), "with vectors there may be more");
+        ring.push(SeqNo(5), effects(1, 1));
+        assert_eq!((ring.commits.len(), ring.bytes, ring.forgotten), (1, 1, SeqNo(4)));
     }
 }
