@@ -50,8 +50,8 @@ pub(crate) struct Cell {
 #[derive(Debug)]
 pub(crate) enum Body {
     Open(Box<Open>),
-    /// Its writes, for the inverse operations; all else is in the log.
-    Prepared(Box<WriteSet>),
+    /// What it was is in the log, and in what the store holds for it.
+    Prepared,
     Ended(End),
 }
 
@@ -104,12 +104,15 @@ impl Cell {
         let call = Call { core, cell: self };
         let mut body = self.enter(core)?;
         let Body::Open(open) = &mut *body else { return Err(body.refusal(self.id)) };
-        let mark = open.writes.savepoint();
-        let outcome = statement(open, call).and_then(|done| open.check_size(call).map(|()| done));
+        let (mark, bytes) = (open.writes.savepoint(), open.writes.bytes());
+        let outcome = statement(open, call).and_then(|done| open.check_size(call, bytes).map(|()| done));
         self.touch(core);
         let error = match outcome {
             Ok(done) => {
                 open.writes.release(mark);
+                drop(body);
+                // Whoever wounded it meanwhile found it at work, and left the rest to this call.
+                self.reap(core);
                 return Ok(done);
             }
             Err(error) => error,
@@ -154,7 +157,7 @@ impl Cell {
     /// Ends what was prepared here and has been decided.
     pub(crate) fn settle(&self, core: &Arc<Core>, end: End) {
         let mut body = self.body.lock();
-        if matches!(*body, Body::Prepared(_)) {
+        if matches!(*body, Body::Prepared) {
             Call { core, cell: self }.end(&mut body, end);
         }
     }
@@ -162,16 +165,16 @@ impl Cell {
     fn end_if_doomed(&self, core: &Arc<Core>, body: &mut Body) {
         let Body::Open(open) = body else { return };
         let wounded = open.locks.as_ref().and_then(LockSet::doomed);
-        if let Some(conflict) = wounded.or_else(|| self.expired(core.environment.clock.monotonic())) {
+        if let Some(conflict) = wounded.or_else(|| self.expired(core.environment.clock.monotonic(), false)) {
             Call { core, cell: self }.end(body, End::Failed(conflict.into()));
         }
     }
 
-    /// Whether it has run out of time.
-    pub(crate) fn expired(&self, now: Duration) -> Option<Conflict> {
+    /// Whether it has run out of time. It is not idle while a call is at work.
+    pub(crate) fn expired(&self, now: Duration, at_work: bool) -> Option<Conflict> {
         let idle = now.saturating_sub(self.last_used());
         let open = now.saturating_sub(self.begun);
-        let over = idle >= self.limits.idle || open >= self.limits.total;
+        let over = (!at_work && idle >= self.limits.idle) || open >= self.limits.total;
         over.then(|| Conflict::new(ConflictCause::Expired).with(Some(self.id)))
     }
 
@@ -192,7 +195,7 @@ fn is_fatal(error: &Error) -> bool {
 }
 
 impl Call<'_> {
-    /// Ends the transaction: its writes are forgotten, its locks are free.
+    /// Ends the transaction: its locks are free, and its writes forgotten with them.
     pub(crate) fn end(self, body: &mut Body, end: End) {
         let ending = match &end {
             End::Committed => Ending::Committed,
@@ -203,14 +206,10 @@ impl Call<'_> {
         let registry = &self.core.transactions;
         match before {
             Body::Open(open) => {
-                self.forget_writes(&open.writes);
                 registry.took(self, &open);
                 registry.forget(self.cell, &end, ending, true);
             }
-            Body::Prepared(writes) => {
-                self.forget_writes(&writes);
-                registry.forget(self.cell, &end, ending, false);
-            }
+            Body::Prepared => registry.forget(self.cell, &end, ending, false),
             Body::Ended(_) => {}
         }
     }
@@ -220,20 +219,16 @@ impl Call<'_> {
     /// Lets Read Uncommitted see what was done to a node.
     pub(crate) fn pending(self, id: NodeId, change: Option<Change>) {
         if let Some(writer) = &self.core.writer {
-            writer.pending.set(self.cell.id, id, change);
+            writer.locks.pending.set(self.cell.id, id, change);
         }
-    }
-
-    fn forget_writes(self, writes: &WriteSet) {
-        writes.iter().for_each(|(id, _)| self.pending(id, None));
     }
 }
 
 impl Open {
-    /// Refuses more writes than one commit may hold.
-    fn check_size(&self, call: Call<'_>) -> Result<()> {
+    /// Refuses more writes than one commit may hold. What there was before may be more, if the limit was lowered.
+    fn check_size(&self, call: Call<'_>, before: u64) -> Result<()> {
         let (bytes, most) = (self.writes.bytes(), call.core.settings.load().max_batch_bytes);
-        if bytes <= most {
+        if bytes <= most.max(before) {
             return Ok(());
         }
         let message = format!("the transaction has written {bytes} bytes, and max_batch_bytes is {most}");
@@ -247,3 +242,7 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "cell_tests.rs"]
+mod tests;

@@ -14,6 +14,7 @@ use super::manager::TransactionInfo;
 use super::operation::VectorOperation;
 use super::state::State;
 use super::write_set::WriteSet;
+use crate::id_map::NodeIdSet;
 use crate::node::{CodeNode, NodeMetadata};
 use crate::store::core::Core;
 use crate::store::{CommitReceipt, Preparation};
@@ -24,9 +25,9 @@ impl Cell {
         let call = Call { core, cell: self };
         let mut body = self.enter(core)?;
         let open = match &mut *body {
-            Body::Ended(end) => return Err(end.refusal(self.id)),
+            Body::Ended(end) if !core.is_decided(self.id) => return Err(end.refusal(self.id)),
             Body::Open(open) => open,
-            Body::Prepared(_) => {
+            Body::Ended(_) | Body::Prepared => {
                 drop(body);
                 return core.commit_in_doubt(self.id);
             }
@@ -50,8 +51,7 @@ impl Cell {
             return Err(error);
         }
         core.transactions.took(call, open);
-        let writes = std::mem::take(&mut open.writes);
-        *body = Body::Prepared(Box::new(writes));
+        *body = Body::Prepared;
         core.transactions.prepared();
         Ok(())
     }
@@ -61,9 +61,9 @@ impl Cell {
         let call = Call { core, cell: self };
         let mut body = self.enter(core)?;
         let inverse = match &*body {
-            Body::Ended(end) => return Err(end.refusal(self.id)),
+            Body::Ended(end) if !core.is_decided(self.id) => return Err(end.refusal(self.id)),
             Body::Open(open) => inverse(core, written(&open.writes)),
-            Body::Prepared(_) => {
+            Body::Ended(_) | Body::Prepared => {
                 drop(body);
                 return core.rollback_in_doubt(self.id);
             }
@@ -134,12 +134,16 @@ impl Open {
         let writer = core.writer()?;
         let _shared = writer.gate.read();
         let (version, now) = core.read_point();
+        // A restart frees locks of nodes that it does not write: what it found there has to stay all the same.
+        let mut reads = self.reads.clone();
+        let written: NodeIdSet = rows.iter().map(|row| row.id).chain(deletes.iter().copied()).collect();
+        reads.keep(now, guard.nodes().iter().copied().filter(|id| !written.contains(id)));
         let preparation = Preparation {
             txn: call.cell.id,
             level: call.cell.rules.level,
             snapshot: view.1,
             parts: &core.resolve_rows(&version, now, &rows, &deletes)?,
-            reads: self.reads.clone(),
+            reads,
             guard,
         };
         core.prepare(preparation, |assigned| self.reads.validate_rest(&state, &assigned.ring, validated))?;
@@ -199,6 +203,11 @@ impl Core {
         self.rollback_prepared(transaction)?;
         self.end_here(transaction, End::RolledBack);
         inverse
+    }
+
+    /// Whether a prepared transaction has been decided, so that deciding it again says how.
+    pub(crate) fn is_decided(&self, transaction: TxnId) -> bool {
+        self.head.lock().prepared.decision(transaction).is_some()
     }
 
     /// Ends what is left of a transaction in this process, if it was prepared here.

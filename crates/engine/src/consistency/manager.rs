@@ -155,8 +155,10 @@ impl ConsistencyManager {
     pub fn commit_transaction(&self, transaction: TxnId) -> Result<CommitReceipt> {
         match self.find(transaction) {
             Ok(cell) => cell.commit(&self.core),
-            // One that an earlier process has prepared, if it is known at all.
-            Err(error) if error.kind() == ErrorKind::NotFound => self.core.commit_in_doubt(transaction),
+            // One that an earlier process has prepared, if it is known at all, or one that was decided before.
+            Err(error) if error.kind() == ErrorKind::NotFound || self.core.is_decided(transaction) => {
+                self.core.commit_in_doubt(transaction)
+            }
             Err(error) => Err(error),
         }
     }
@@ -168,7 +170,9 @@ impl ConsistencyManager {
     pub fn abort_transaction(&self, transaction: TxnId) -> Result<Vec<VectorOperation>> {
         match self.find(transaction) {
             Ok(cell) => cell.rollback(&self.core),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.core.rollback_in_doubt(transaction),
+            Err(error) if error.kind() == ErrorKind::NotFound || self.core.is_decided(transaction) => {
+                self.core.rollback_in_doubt(transaction)
+            }
             Err(error) => Err(error),
         }
     }

@@ -1,7 +1,7 @@
 //! The uncommitted writes of all transactions, which Read Uncommitted sees.
 //!
-//! What always holds: of a node there is at most one, since who writes it holds its X lock. A transaction takes its own
-//! out when it is over; where another has the lock by then, and has written the node, that one's stays.
+//! What always holds: of a node there is at most one, since who writes it holds its X lock. It is taken
+//! out before that lock is freed, so that it never lies over what another has committed since.
 
 use codegraph_vector_base::{NodeId, TxnId};
 use parking_lot::RwLock;

@@ -211,6 +211,11 @@ impl ReadSet {
         self.watched.push(Watched { predicate, from: at, matched });
     }
 
+    /// These nodes must stay as they are from `at` on.
+    pub(crate) fn keep(&mut self, at: SeqNo, ids: impl Iterator<Item = NodeId>) {
+        ids.for_each(|id| self.add_row(at, id));
+    }
+
     fn add_row(&mut self, at: SeqNo, id: NodeId) {
         self.rows_from = self.rows_from.min(at);
         self.rows.insert(id);

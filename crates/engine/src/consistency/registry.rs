@@ -107,7 +107,7 @@ impl Registry {
 
     fn admit(&self, core: &Arc<Core>, cell: &Arc<Cell>, most: usize) -> Result<()> {
         let clock = &core.environment.clock;
-        let deadline = clock.monotonic() + cell.limits.lock;
+        let deadline = clock.monotonic().saturating_add(cell.limits.lock);
         let mut known = self.known.lock();
         while known.open >= most {
             drop(known);
@@ -194,7 +194,7 @@ impl Registry {
     pub(crate) fn reap(&self, core: &Arc<Core>) {
         let now = core.environment.clock.monotonic();
         for cell in self.cells() {
-            let Some(conflict) = cell.expired(now) else { continue };
+            let Some(conflict) = cell.expired(now, cell.is_at_work()) else { continue };
             if let Some(writer) = &core.writer {
                 // It may be waiting for a lock.
                 writer.locks.doom(cell.id, conflict);
@@ -216,7 +216,15 @@ impl Registry {
         // First those at rest: calls of others may be waiting for their locks.
         let (at_work, at_rest): (Vec<_>, Vec<_>) =
             self.cells().into_iter().partition(|cell| cell.is_at_work());
-        at_rest.iter().chain(&at_work).for_each(|cell| cell.abandon(core, End::RolledBack));
+        at_rest.iter().for_each(|cell| cell.abandon(core, End::RolledBack));
+        for cell in at_work {
+            if let Some(writer) = &core.writer {
+                // It may be waiting for a lock of one that is prepared.
+                let over = Conflict::new(ConflictCause::Expired).with(Some(cell.id));
+                writer.locks.doom(cell.id, over);
+            }
+            cell.abandon(core, End::RolledBack);
+        }
     }
 
     fn schedule_reaping(&self, core: &Arc<Core>) {
@@ -255,7 +263,7 @@ impl Body {
     pub(crate) fn refusal(&self, id: TxnId) -> Error {
         match self {
             Body::Ended(end) => end.refusal(id),
-            Body::Prepared(_) | Body::Open(_) => Error::invalid(format!(
+            Body::Prepared | Body::Open(_) => Error::invalid(format!(
                 "transaction {id} is prepared: all that is left is to commit it or to roll it back"
             )),
         }

@@ -30,7 +30,7 @@ impl Open {
     /// committed by now, under what all have written.
     fn sight<'a>(&'a self, call: Call<'a>, view: &'a View) -> Overlay<'a> {
         match (call.cell.rules.reads, &call.core.writer) {
-            (ReadPoint::Latest, Some(writer)) => Overlay::of_now(call.core, &writer.pending),
+            (ReadPoint::Latest, Some(writer)) => Overlay::of_now(call.core, &writer.locks.pending),
             _ => self.own_sight(call, view),
         }
     }
@@ -110,8 +110,8 @@ impl Open {
     pub(crate) fn delete_by_filter(&mut self, call: Call<'_>, filter: &Filter) -> Result<u64> {
         let view = self.view(call);
         let doomed = self.own_sight(call, &view).ids(filter)?;
-        self.watch(&view, Predicate::Matching(filter.clone()), &doomed);
         self.take(call, &doomed)?;
+        self.watch(&view, Predicate::Matching(filter.clone()), &doomed);
         doomed.iter().for_each(|id| self.write(call, *id, Change::Delete));
         Ok(doomed.len() as u64)
     }
@@ -121,11 +121,11 @@ impl Open {
         let rows = call.core.pending_rows(nodes, Some(path))?;
         let view = self.view(call);
         let there = self.own_sight(call, &view).ids_of_path(path)?;
-        self.watch(&view, Predicate::Path(path.to_owned()), &there);
         let staying: NodeIdSet = rows.iter().map(|row| row.id).collect();
-        let doomed: Vec<NodeId> = there.into_iter().filter(|id| !staying.contains(id)).collect();
+        let doomed: Vec<NodeId> = there.iter().copied().filter(|id| !staying.contains(id)).collect();
         let touched: Vec<NodeId> = doomed.iter().copied().chain(staying).collect();
         self.take(call, &touched)?;
+        self.watch(&view, Predicate::Path(path.to_owned()), &there);
         doomed.iter().for_each(|id| self.write(call, *id, Change::Delete));
         rows.into_iter().for_each(|row| self.write_row(call, row.into_owned()));
         Ok(doomed.len() as u64)
@@ -214,7 +214,7 @@ impl Open {
         let clock = &*call.core.environment.clock;
         let begun = clock.monotonic();
         let wait = LockWait {
-            deadline: Some(begun + call.cell.limits.lock),
+            deadline: Some(begun.saturating_add(call.cell.limits.lock)),
             clock,
             policy: call.core.settings.load().transactions.deadlocks,
             meanwhile: &|| writer.log.drain(&**call.core),

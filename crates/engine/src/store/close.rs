@@ -33,6 +33,9 @@ impl Core {
             let _install_is_over = self.manifests.lock();
             self.closed.store(true, Ordering::Release);
         }
+        // Who waits for them would wait for ever; nothing that they get comes to the log any more.
+        let held = std::mem::take(&mut *writer.prepared.lock());
+        drop(held);
         drop(writer.lock.lock().take()); // Others may write now, even while handles are left.
         outcome
     }

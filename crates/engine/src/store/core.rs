@@ -23,7 +23,7 @@ use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
-use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
+use crate::consistency::{Locks, PreparedTransactions, Registry};
 use crate::options::{Environment, Settings, TestSwitches};
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
@@ -89,8 +89,6 @@ pub(crate) struct Writer {
     /// Writes hold it shared while they enqueue; a predicate write that lost too many races holds it alone. Nobody waits
     /// for a lock of `locks` with it.
     pub(crate) gate: RwLock<()>,
-    /// What open transactions have written.
-    pub(crate) pending: PendingTable,
     /// Whether commits have to tell their vectors.
     pub(crate) validating: Validating,
     /// One change of the settings at a time.

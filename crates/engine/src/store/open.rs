@@ -26,7 +26,7 @@ use super::ring::Validating;
 use super::train::Training;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
-use crate::consistency::{Locks, PendingTable, PreparedTransactions, Registry};
+use crate::consistency::{Locks, PreparedTransactions, Registry};
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
 use crate::segment::Segment;
@@ -393,7 +393,6 @@ pub(super) fn assemble(
             next_txn: AtomicU64::new(first_txn(environment.clock.now_us(), &head.prepared)),
             locks,
             gate: RwLock::new(()),
-            pending: PendingTable::default(),
             validating,
             configuring: Mutex::new(()),
             flushing: Mutex::new(()),

@@ -19,4 +19,5 @@ mod properties;
 mod read_only;
 mod sample;
 mod text_search;
+mod transactions_found;
 mod transactions_stress;

@@ -14,6 +14,7 @@ use super::owner::{Owner, Progress};
 use super::statistics::{Counters, LockStatistics};
 use super::sync::Mutex;
 use super::table::Table;
+use crate::consistency::PendingTable;
 use crate::options::DeadlockPolicy;
 
 /// How long a waiter sleeps before it does again what may free the lock.
@@ -25,6 +26,8 @@ type WoundHook = Box<dyn Fn(TxnId) + Send + Sync>;
 /// All locks of a store.
 #[derive(Default)]
 pub(crate) struct Locks {
+    /// What transactions have written under their locks, and not committed.
+    pub(crate) pending: PendingTable,
     table: Table,
     /// Taken while a wait begins, so that none begins while circles are looked for.
     beginning: Mutex<()>,
@@ -120,7 +123,7 @@ fn about(cause: ConflictCause, target: LockTarget) -> Conflict {
     Conflict { node: target.node(), ..Conflict::new(cause) }
 }
 
-/// The locks of one owner; dropping frees them all.
+/// The locks of one owner; dropping frees them all, and takes what was written under them out of the pending table.
 pub(crate) struct LockSet {
     locks: Arc<Locks>,
     owner: Arc<Owner>,
@@ -224,6 +227,10 @@ impl LockSet {
             // The wait ended in a panic.
             table.leave(id, target);
             table.release(id, target);
+        }
+        if self.is_listed {
+            // First, so that nobody sees this over what the next one commits.
+            self.nodes.iter().for_each(|node| self.locks.pending.set(id, *node, None));
         }
         self.nodes.drain(..).for_each(|node| table.release(id, LockTarget::Node(node)));
         if self.store.take().is_some() {
