@@ -208,7 +208,8 @@ impl PersistentVectorStore {
     }
 
     /// Runs `work` in a transaction and commits it. If that meets a conflict, it is rolled back and done again, after a
-    /// pause, up to 32 times: `work` must have no effects elsewhere that may not be repeated.
+    /// pause, up to 32 times: `work` must have no effects elsewhere that may not be repeated, and must not prepare the
+    /// transaction.
     ///
     /// # Errors
     /// Those of `work` and of the commit; the last `Conflict`.

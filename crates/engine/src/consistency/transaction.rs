@@ -192,7 +192,8 @@ impl Transaction {
 
     /// Makes sure that the commit cannot fail for a conflict any more, and that nothing is lost of it, whatever happens: the
     /// first phase of two. From here on it can only be committed or rolled back, by this guard or by its number, also
-    /// after a restart; see [`in_doubt`](crate::PersistentVectorStore::in_doubt).
+    /// after a restart; see [`in_doubt`](crate::PersistentVectorStore::in_doubt). After a restart it holds the locks of nodes, and
+    /// none of the store as a whole.
     ///
     /// # Errors
     /// `Conflict` if it cannot commit, `TooLarge` if there is more in doubt than there may be: it is rolled back then.

@@ -1,4 +1,4 @@
-//! What a sceptic's review of transactions found, each by a test that failed before it was mended.
+//! What a review of transactions found, a test for each, and the gate beside long transactions.
 
 use std::sync::Arc;
 use std::thread;
