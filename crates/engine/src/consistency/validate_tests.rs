@@ -15,7 +15,7 @@ use crate::filter::sample::any_filter;
 use crate::indexing::IndexPolicy;
 use crate::node::CodeNode;
 use crate::store::core::{Core, Handle};
-use crate::store::{Locking, SearchRequest, Write};
+use crate::store::{Locking, MAX_COMMITS, SearchRequest, Write};
 use crate::version::Version;
 
 type Point = (Arc<Version>, SeqNo);
@@ -304,7 +304,7 @@ fn before_the_ring_anything_may_have_happened() {
     Read::Get(9).run(&core, &point, &mut reads);
     let error = reads.validate_rest(&state, &ring, None).unwrap_err();
     assert_eq!(conflict(&error), (ConflictCause::SnapshotTooOld, None, None));
-    (0..4100).for_each(|_| put(&core, 1, 1.0));
+    (0..=MAX_COMMITS).for_each(|_| put(&core, 1, 1.0));
     let error = reads.validate(&state).unwrap_err();
     assert_eq!(conflict(&error), (ConflictCause::SnapshotTooOld, None, None));
 }

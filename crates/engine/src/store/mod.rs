@@ -46,6 +46,8 @@ pub(crate) use open::open;
 pub(crate) use pending_row::PendingRow;
 pub use prepared::InDoubt;
 pub(crate) use prepared::Preparation;
+#[cfg(test)]
+pub(crate) use ring::MAX_COMMITS;
 pub(crate) use ring::{Effects, PutEffect, Ring, ValidatingGuard};
 pub(crate) use rows::Row;
 pub use search::{HybridRequest, MAX_LIMIT, Match, ScoreKind, SearchRequest, SearchResults, TextRequest};

@@ -9,7 +9,7 @@ use codegraph_vector_base::{NodeId, SeqNo, TxnId};
 use crate::node::NodeMetadata;
 
 /// Commits kept.
-const MAX_COMMITS: usize = 16 << 10;
+pub(crate) const MAX_COMMITS: usize = 16 << 10;
 /// Memory of all kept commits together, about, in bytes: many rows have little to say, few have much.
 const MAX_BYTES: u64 = 8 << 20;
 /// The same while commits tell their vectors: a search is validated against rows that may have to come from the disk, while
