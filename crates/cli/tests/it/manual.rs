@@ -18,6 +18,7 @@ const COMMANDS: [&str; 16] = [
     "verify",
     "flush",
     "merge",
+    "in-doubt",
     "compress",
     "bench",
     "completions",
