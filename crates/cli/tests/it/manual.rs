@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::sample::{Folder, run, run_with_input};
 
 /// In the order of the help.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "index",
     "search",
     "mcp",
