@@ -12,6 +12,15 @@ pub(crate) type NodeIdMap<V> = HashMap<NodeId, V, BuildHasherDefault<NodeIdHashe
 /// A set of node ids.
 pub(crate) type NodeIdSet = HashSet<NodeId, BuildHasherDefault<NodeIdHasher>>;
 
+/// Parts of a map that many threads use, each with a lock of its own.
+pub(crate) const SHARDS: usize = 16;
+
+/// The part that an id belongs to. Fibonacci hashing: neighbouring ids spread over the parts.
+pub(crate) fn shard_of(id: NodeId) -> usize {
+    let mixed = ((id ^ (id >> 64)) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 60) as usize % SHARDS
+}
+
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NodeIdHasher(u64);

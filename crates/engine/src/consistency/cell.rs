@@ -213,9 +213,7 @@ impl Call<'_> {
             Body::Ended(_) => {}
         }
     }
-}
 
-impl Call<'_> {
     /// Lets Read Uncommitted see what was done to a node.
     pub(crate) fn pending(self, id: NodeId, change: Option<Change>) {
         if let Some(writer) = &self.core.writer {

@@ -96,15 +96,12 @@ impl Open {
 
     fn commit(&mut self, call: Call<'_>) -> Result<CommitReceipt> {
         let core = call.core;
-        let last = match core.writer {
-            Some(_) if !self.writes.is_empty() => core.visible(),
+        if core.writer.is_none() || self.writes.is_empty() {
             // Who only reads does not validate.
-            _ => {
-                return Ok(
-                    core.nothing_to_do(self.view.as_ref().map_or_else(|| core.visible(), |view| view.1))
-                );
-            }
-        };
+            let read = self.view.as_ref().map(|view| view.1);
+            return Ok(core.nothing_to_do(read.unwrap_or_else(|| core.visible())));
+        }
+        let last = core.visible();
         core.make_room()?;
         let (view, rows, deletes) = (self.view(call), self.writes.puts(), self.deletes(core)?);
         let state = state(core, &view);

@@ -8,9 +8,7 @@ use parking_lot::RwLock;
 
 use super::overlay::Changes;
 use super::write_set::Change;
-use crate::id_map::NodeIdMap;
-
-const SHARDS: usize = 16;
+use crate::id_map::{NodeIdMap, SHARDS, shard_of};
 
 /// See the module. Writers of different nodes seldom meet.
 #[derive(Debug, Default)]
@@ -20,9 +18,7 @@ pub(crate) struct PendingTable {
 
 impl PendingTable {
     fn shard(&self, id: NodeId) -> &RwLock<NodeIdMap<(TxnId, Change)>> {
-        // Fibonacci hashing: neighbouring ids spread over the shards.
-        let mixed = ((id ^ (id >> 64)) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        &self.shards[(mixed >> 60) as usize % SHARDS]
+        &self.shards[shard_of(id)]
     }
 
     /// What `txn`, which holds the node's lock, has done to it; `None`: nothing any more.

@@ -12,9 +12,7 @@ use super::line::{Answer, Blockers, Holder, Line};
 use super::mode::{LockMode, LockTarget};
 use super::owner::Owner;
 use super::sync::Mutex;
-use crate::id_map::NodeIdMap;
-
-const SHARDS: usize = 16;
+use crate::id_map::{NodeIdMap, SHARDS, shard_of};
 
 /// All lines of a store. Its mutexes are taken one at a time; under them only an owner's own.
 #[derive(Default)]
@@ -45,9 +43,7 @@ impl Held {
 
 impl Table {
     fn shard(&self, id: NodeId) -> &Mutex<NodeIdMap<Held>> {
-        // Fibonacci hashing: neighbouring ids spread over the shards.
-        let mixed = ((id ^ (id >> 64)) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        &self.shards[(mixed >> 60) as usize % SHARDS]
+        &self.shards[shard_of(id)]
     }
 
     /// Grants a request if nobody blocks it.
