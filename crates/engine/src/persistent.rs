@@ -65,8 +65,8 @@ pub struct StorageHeader {
 /// ```
 #[derive(Clone)]
 pub struct PersistentVectorStore {
-    core: Arc<Handle>,
-    backups: Arc<Path>,
+    pub(crate) core: Arc<Handle>,
+    pub(crate) backups: Arc<Path>,
 }
 
 impl std::fmt::Debug for PersistentVectorStore {
