@@ -5,6 +5,7 @@
 //! `cargo run --release -p codegraph-vector-bench -- retrieval [--corpus stdlib|stdlib-with-tests|crates|PATH]…
 //! [--language NAME] [--minilm DIR] [--show N]`
 //! `cargo run --release -p codegraph-vector-bench -- index [--corpus …] [--dir DIR]`
+//! `cargo run --release -p codegraph-vector-bench -- history --repo PATH --revisions A,B,…|--folders A,B,… [--into BENCHMARKS.md]`
 //! `cargo run --release -p codegraph-vector-bench -- compress|search --base BASE.npy --queries Q.npy --gt GT.npy
 //! [--peers-dir DIR --python PYTHON] [--peers-json LINES] [--peers PART,…] [--rounds N] [--repeat N] [--min-seconds S]
 //! [--json FILE] [--into BENCHMARKS.md [--mark NAME]]`, and `[--codecs PART;…]` or `[--svg FILE] [--ours "WORDS FOR CGV"]`
@@ -23,6 +24,7 @@ mod data;
 mod disk;
 mod faiss;
 mod filtered;
+mod history;
 mod import;
 mod index;
 mod live;
@@ -60,12 +62,13 @@ struct Args {
     /// Of searches beside a writer.
     seconds: f64,
     cgroup: Option<PathBuf>,
+    history: history::Options,
 }
 
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
     let command = given.next().ok_or(
-        "say what to measure: store, scan, memory, retrieval, index, compress, search, txn, live, filtered, churn, overhead or memory-limit",
+        "say what to measure: store, scan, memory, retrieval, index, history, compress, search, txn, live, filtered, churn, overhead or memory-limit",
     )?;
     let mut args = Args {
         command,
@@ -81,6 +84,7 @@ fn args() -> Result<Args, String> {
         kind: searching::Kind::default(),
         seconds: 60.0,
         cgroup: None,
+        history: history::Options::default(),
     };
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -105,6 +109,9 @@ fn args() -> Result<Args, String> {
                 args.seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?
             }
             "--cgroup" => args.cgroup = Some(value.into()),
+            "--repo" => args.history.repository = Some(value.into()),
+            "--revisions" => args.history.revisions = value.split(',').map(str::to_owned).collect(),
+            "--folders" => args.history.folders = value.split(',').map(PathBuf::from).collect(),
             _ if args.beside.set(&name, &value)? => {}
             _ => return Err(format!("{name} is not known")),
         }
@@ -177,6 +184,12 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             let corpora = &args.retrieval.corpora;
             let which = corpora.first().map_or("stdlib", String::as_str);
             index::run(folder.path(), which, &mut report).map_err(plain)?;
+        }
+        "history" => {
+            let table = history::run(folder.path(), &args.history, &mut report).map_err(plain)?;
+            print!("{table}\n{report}");
+            args.beside.write("history", &format!("{table}\n{report}"))?;
+            return Ok(());
         }
         "compress" | "search" => {
             let (options, python) = (&args.beside, args.python.as_deref());
