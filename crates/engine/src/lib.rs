@@ -32,6 +32,7 @@ mod memtable;
 mod node;
 mod options;
 mod persistent;
+mod persistent_maintenance;
 mod pool;
 mod record;
 mod record_prepared;
@@ -74,13 +75,13 @@ pub use node::{
 #[cfg(feature = "test-switches")]
 pub use options::TestSwitches;
 pub use options::{
-    CacheConfig, DeadlockPolicy, Durability, EmbedderId, Environment, EvictionPolicy, OpenOptions, Settings,
-    TransactionConfig,
+    CacheConfig, DeadlockPolicy, Durability, EmbedderId, Environment, EvictionPolicy, MaintenanceConfig,
+    MaintenanceTimeZone, MaintenanceWindows, OpenOptions, Settings, TransactionConfig,
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT,
-    Match, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics,
+    CacheStatistics, CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, JobKind,
+    JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics,
     TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
 pub use text::QUALIFIED_NAME;
