@@ -25,6 +25,7 @@ mod filter;
 #[doc(hidden)]
 pub mod fuzzing;
 mod id_map;
+mod incremental;
 mod indexing;
 mod job;
 mod memtable;
@@ -60,6 +61,12 @@ pub use consistency::{
     Transaction, TransactionInfo, TransactionOptions, TransactionStatistics, VectorOperation,
 };
 pub use filter::Filter;
+pub use incremental::{
+    IncrementalConfig, IncrementalMode, IncrementalOperation, IncrementalStatistics, IncrementalUpdateManager,
+    Priority, Ticket, TicketOutcome, WhenFull,
+};
+#[cfg(feature = "test-switches")]
+pub use incremental::{Moment, Probe};
 pub use indexing::IndexPolicy;
 pub use job::Job;
 pub use node::{

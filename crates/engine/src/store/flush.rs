@@ -115,9 +115,14 @@ impl Core {
     /// Before a write: a full memtable is frozen and flushed, in the background if that is allowed
     /// and keeps up.
     pub(crate) fn make_room(self: &Arc<Self>) -> Result<()> {
+        self.make_room_within(u64::MAX)
+    }
+
+    /// The same for who wants no memtable of more than so many bytes.
+    pub(crate) fn make_room_within(self: &Arc<Self>, limit: u64) -> Result<()> {
         self.schedule_coding();
         let settings = self.settings.load();
-        let most = settings.memtable_bytes.min(self.memtable_limit.load(Ordering::Relaxed));
+        let most = settings.memtable_bytes.min(self.memtable_limit.load(Ordering::Relaxed)).min(limit);
         let full = || self.version.load().memtable.bytes() >= most;
         if !full() {
             return Ok(());
@@ -137,6 +142,17 @@ impl Core {
         }
         self.schedule_maintenance();
         Ok(())
+    }
+
+    /// Has the memtable, however small, flushed: in the background if that is allowed.
+    pub(crate) fn seal(self: &Arc<Self>) -> Result<()> {
+        if self.settings.load().background {
+            self.freeze()?;
+            self.schedule_maintenance();
+            return Ok(());
+        }
+        self.flush()?;
+        self.merge_where_due()
     }
 
     /// Lets a new memtable take the next commits, unless the present one is empty.
