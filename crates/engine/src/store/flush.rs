@@ -105,6 +105,9 @@ impl Core {
     /// and keeps up.
     pub(crate) fn make_room(self: &Arc<Self>) -> Result<()> {
         self.schedule_coding();
+        if let Some(budget) = &self.budget {
+            budget.make_room();
+        }
         let settings = self.settings.load();
         let most = settings.memtable_bytes.min(self.memtable_limit.load(Ordering::Relaxed));
         let full = || self.version.load().memtable.bytes() >= most;
@@ -143,6 +146,9 @@ impl Core {
         let (table, prepared) = (version.memtable.clone(), head.prepared.clone());
         frozen.push(Arc::new(Frozen { table, cut: head.cut, prepared }));
         let memtable = Arc::new(Memtable::new());
+        if let Some(budget) = &self.budget {
+            memtable.charge_to(budget);
+        }
         let (segments, floor) = (version.segments.clone(), version.floor);
         self.version.store(Arc::new(Version { memtable, frozen, segments, floor }));
         Ok(())

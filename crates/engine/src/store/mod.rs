@@ -42,7 +42,7 @@ pub use checkpoint::CheckpointInfo;
 pub use commit::CommitReceipt;
 pub use indexing::IndexStatistics;
 pub use open::RecoveryReport;
-pub(crate) use open::open;
+pub(crate) use open::{open, open_within};
 pub(crate) use pending_row::PendingRow;
 pub use prepared::InDoubt;
 pub(crate) use prepared::Preparation;
