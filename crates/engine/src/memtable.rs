@@ -173,6 +173,13 @@ impl Memtable {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// When the first row was committed, in µs since the Unix epoch.
+    pub(crate) fn oldest_us(&self) -> Option<u64> {
+        let inner = self.inner.read();
+        let chunk = inner.full.first().map_or(&inner.open, |chunk| chunk);
+        chunk.rows.first().map(|row| row.updated_us)
+    }
+
     /// Rows put, dead ones included.
     pub(crate) fn rows(&self) -> usize {
         self.inner.read().rows()

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::args::Globals;
 use crate::failure::Failure;
+use crate::maintained::Maintenance;
 use crate::measured::Measured;
 use crate::{location, output};
 
@@ -41,6 +42,7 @@ struct Shown {
     in_doubt: u64,
     index: Index,
     compression: Compression,
+    maintenance: Maintenance,
     store_id: String,
     format_version: u32,
     generation: u64,
@@ -182,6 +184,7 @@ impl Shown {
             in_doubt: stats.in_doubt,
             index: stats.index.clone().into(),
             compression: Compression::of(stats.compression.as_ref(), ratio_disk),
+            maintenance: Maintenance::of(&stats.maintenance),
             store_id: header.store_id.to_string(),
             format_version: header.format_version,
             generation: header.generation,
@@ -222,6 +225,7 @@ impl Shown {
             format!("{ivf_rows} in cells, {hnsw_rows} in graphs, {flat_rows} in none; {waiting} waiting"),
         )?;
         self.compression.write(&mut line)?;
+        self.maintenance.write(&mut line)?;
         line("store id", self.store_id.clone())?;
         line("content hash", self.content_hash.clone())
     }

@@ -34,10 +34,15 @@ impl Core {
         }
         writer.log.set_max_file_bytes(settings.max_wal_file_bytes);
         let reschedule = settings.checkpoint_interval_ms() != before.checkpoint_interval_ms();
+        let reseal = settings.memtable_age() != before.memtable_age();
         self.settings.store(Arc::new(settings));
         if reschedule {
             self.schedule_checkpoints();
         }
+        if reseal {
+            self.schedule_sealing();
+        }
+        writer.maintenance.gate.look_again();
         self.look_up_codec();
         self.schedule_maintenance();
         Ok(())

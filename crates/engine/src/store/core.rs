@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::apply::Totals;
 use super::commit::{Assigned, Pending};
-use super::maintenance::Background;
+use super::maintenance::{Background, Maintenance};
 use super::open::RecoveryReport;
 use super::prepared::Held;
 use super::read_point::{Floor, read_point};
@@ -107,8 +107,7 @@ pub(crate) struct Writer {
     pub(crate) index_job: Background,
     pub(crate) coding_job: Background,
     pub(crate) checkpoint_job: Background,
-    /// Counts the plans for checkpoints: the last one counts.
-    pub(crate) checkpoint_round: AtomicU64,
+    pub(crate) maintenance: Maintenance,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
 }

@@ -40,7 +40,11 @@ mod write;
 
 pub use checkpoint::CheckpointInfo;
 pub use commit::CommitReceipt;
+pub(crate) use commit::Enqueued;
 pub use indexing::IndexStatistics;
+pub use maintenance::{JobKind, JobStatistics, MaintenanceStatistics};
+pub(crate) use maintenance::Mode;
+pub use merge::MergeReport;
 pub use open::RecoveryReport;
 pub(crate) use open::{open, open_within};
 pub(crate) use pending_row::PendingRow;
@@ -49,7 +53,7 @@ pub(crate) use prepared::Preparation;
 #[cfg(test)]
 pub(crate) use ring::MAX_COMMITS;
 pub(crate) use ring::{Effects, PutEffect, Ring, ValidatingGuard};
-pub(crate) use rows::Row;
+pub(crate) use rows::{Row, check_memory};
 pub use search::{HybridRequest, MAX_LIMIT, Match, ScoreKind, SearchRequest, SearchResults, TextRequest};
 pub(crate) use snapshot::no_such_node;
 pub use snapshot::{Snapshot, VectorMetadata};

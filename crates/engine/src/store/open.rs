@@ -20,7 +20,7 @@ use super::apply::{Assembler, Totals, advance};
 use super::checkpoint::{check_contents, contents_of};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, NOTHING_NOTED, Writer};
-use super::maintenance::Background;
+use super::maintenance::{Background, Maintenance};
 use super::prepared::hold;
 use super::ring::Validating;
 use super::train::Training;
@@ -415,7 +415,7 @@ pub(super) fn assemble(
             index_job: Background::default(),
             coding_job: Background::default(),
             checkpoint_job: Background::default(),
-            checkpoint_round: AtomicU64::new(0),
+            maintenance: Maintenance::default(),
             training: Training::default(),
             sync_scheduled: AtomicBool::new(false),
         })
@@ -496,6 +496,7 @@ impl Core {
             })?;
         }
         self.schedule_checkpoints();
+        self.schedule_sealing();
         if self.settings.load().background {
             self.schedule_maintenance();
             return Ok(());

@@ -13,6 +13,7 @@ mod found_by_review;
 mod hermitage;
 mod histories;
 mod index_life;
+mod maintenance;
 mod metadata_pass;
 mod oracle;
 mod properties;
