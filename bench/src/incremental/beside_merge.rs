@@ -1,10 +1,13 @@
-//! Commits of ten vectors while one merge follows the other, in turn with a bare write and `fdatasync` of as many bytes.
+//! Batches of ten vectors, submitted and waited for, while one merge follows the other, in turn with a bare write and `fdatasync` of as many bytes.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use codegraph_vector::{CodeNode, NodeId, PersistentVectorStore};
+use codegraph_vector::{
+    CodeNode, IncrementalConfig, IncrementalOperation, IncrementalUpdateManager, NodeId,
+    PersistentVectorStore,
+};
 
 use super::DIMENSION;
 use crate::data::{Vectors, make};
@@ -44,10 +47,11 @@ fn measure(folder: &Path, rows: usize, seconds: f64, report: &mut Report) -> Out
     let vectors = make(rows.min(20_000), DIMENSION, 13);
     put(&store, rows, |at| CodeNode::new(at as NodeId, vectors.row(at % vectors.rows()).to_vec()))?;
     store.flush()?;
+    let manager = IncrementalUpdateManager::new(IncrementalConfig::for_store(&store))?;
     let (mut p50, mut p99, mut bare50, mut bare99, mut ratios) = (vec![], vec![], vec![], vec![], vec![]);
     let (mut next, mut merges) = (rows as NodeId, 0);
     for _ in 0..ROUNDS {
-        let (ours, bare, merged) = round(folder, &store, &vectors, &mut next, seconds)?;
+        let (ours, bare, merged) = round(folder, &manager, &vectors, &mut next, seconds)?;
         merges += merged;
         ratios.push(ours.part(0.99) / bare.part(0.99));
         p50.push(ours.part(0.5));
@@ -55,8 +59,9 @@ fn measure(folder: &Path, rows: usize, seconds: f64, report: &mut Report) -> Out
         bare50.push(bare.part(0.5));
         bare99.push(bare.part(0.99));
     }
-    let what =
-        format!("durable batches of {BATCH} × {DIMENSION} while {rows} rows are merged ({merges} merges)");
+    let what = format!(
+        "durable batches of {BATCH} × {DIMENSION} through the manager while {rows} rows are merged ({merges} merges)"
+    );
     let middle = median(p50);
     report.ratio(
         &format!("{what}, p50"),
@@ -78,13 +83,14 @@ fn measure(folder: &Path, rows: usize, seconds: f64, report: &mut Report) -> Out
 /// So many seconds of commits and bare writes in turn; and how many merges were made meanwhile.
 fn round(
     folder: &Path,
-    store: &PersistentVectorStore,
+    manager: &IncrementalUpdateManager,
     vectors: &Vectors,
     next: &mut NodeId,
     seconds: f64,
 ) -> Outcome<(Times, Times, u64)> {
+    let store: &PersistentVectorStore = manager.store();
     let before = store.stats()?;
-    let bytes = vec![0x5A; log_bytes(store, vectors, next)?];
+    let bytes = vec![0x5A; log_bytes(manager, vectors, next)?];
     let file = zeroed(&folder.join("bare"), BARE_BYTES)?;
     let stop = AtomicBool::new(false);
     let (ours, bare) = std::thread::scope(|scope| -> Outcome<_> {
@@ -95,7 +101,7 @@ fn round(
             }
             Ok(())
         });
-        let measured = in_turn(store, vectors, next, &file, &bytes, seconds);
+        let measured = in_turn(manager, vectors, next, &file, &bytes, seconds);
         stop.store(true, Ordering::Relaxed);
         merging.join().map_err(|_| "the merging thread panicked")??;
         measured
@@ -108,7 +114,7 @@ fn round(
 }
 
 fn in_turn(
-    store: &PersistentVectorStore,
+    manager: &IncrementalUpdateManager,
     vectors: &Vectors,
     next: &mut NodeId,
     file: &std::fs::File,
@@ -117,21 +123,22 @@ fn in_turn(
 ) -> Outcome<(Vec<f64>, Vec<f64>)> {
     let (mut ours, mut bare, begin) = (Vec::new(), Vec::new(), Instant::now());
     while begin.elapsed().as_secs_f64() < seconds {
-        ours.push(commit(store, vectors, next)?);
+        ours.push(submit(manager, vectors, next)?);
         let offset = bare.len() * bytes.len() % (BARE_BYTES - bytes.len());
         bare.push(write_and_sync(file, bytes, offset as u64)?);
     }
     Ok((ours, bare))
 }
 
-/// Microseconds of one durable batch.
-fn commit(store: &PersistentVectorStore, vectors: &Vectors, next: &mut NodeId) -> Outcome<f64> {
-    let nodes: Vec<_> = (0..BATCH as NodeId)
-        .map(|at| CodeNode::new(*next + at, vectors.row((*next + at) as usize % vectors.rows()).to_vec()))
-        .collect();
-    *next += BATCH as NodeId;
+/// Microseconds from the submission of a batch until its ticket says that it is durable.
+fn submit(manager: &IncrementalUpdateManager, vectors: &Vectors, next: &mut NodeId) -> Outcome<f64> {
+    let ids = *next..*next + BATCH as NodeId;
+    *next = ids.end;
+    let vector = |id: NodeId| vectors.row(id as usize % vectors.rows()).to_vec();
+    let operations: Vec<_> =
+        ids.map(|node_id| IncrementalOperation::Insert { node_id, vector: vector(node_id) }).collect();
     let start = Instant::now();
-    let outcome = store.put_batch(&nodes)?;
+    let outcome = manager.submit_batch(operations)?.wait().all()?;
     let took = start.elapsed().as_secs_f64() * 1e6;
     if !outcome.receipt.durable {
         return Err("a batch that is not durable is no measure".into());
@@ -140,10 +147,10 @@ fn commit(store: &PersistentVectorStore, vectors: &Vectors, next: &mut NodeId) -
 }
 
 /// Bytes that one batch takes in the log, by what the log says that it wrote.
-fn log_bytes(store: &PersistentVectorStore, vectors: &Vectors, next: &mut NodeId) -> Outcome<usize> {
-    let before = store.stats()?.log.bytes;
-    commit(store, vectors, next)?;
-    Ok((store.stats()?.log.bytes - before) as usize)
+fn log_bytes(manager: &IncrementalUpdateManager, vectors: &Vectors, next: &mut NodeId) -> Outcome<usize> {
+    let before = manager.store().stats()?.log.bytes;
+    submit(manager, vectors, next)?;
+    Ok((manager.store().stats()?.log.bytes - before) as usize)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use codegraph_vector_base::{Error, Result};
+use codegraph_vector_base::{Error, ErrorKind, Result};
 use codegraph_vector_storage::StoreLayout;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -324,5 +324,5 @@ impl Kept {
 }
 
 fn exists(path: &Path) -> Error {
-    Error::invalid("there is a store already").at(path)
+    Error::new(ErrorKind::AlreadyExists, "there is a store already").at(path)
 }

@@ -101,7 +101,7 @@ impl StoreSet {
     /// the environment is the set's.
     ///
     /// # Errors
-    /// `InvalidInput` if there is one, or for what cannot be a name; those of [`PersistentVectorStore::open`].
+    /// `AlreadyExists` if there is one; `InvalidInput` for what cannot be a name; those of [`PersistentVectorStore::open`].
     pub fn create(&self, name: &str, change: impl FnOnce(&mut OpenOptions)) -> Result<PersistentVectorStore> {
         let path = self.path(name)?;
         let mut options = self.kept.config.options.clone();

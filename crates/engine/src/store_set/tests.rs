@@ -143,9 +143,9 @@ fn a_store_that_cannot_be_opened_is_told_and_not_remembered() {
 #[test]
 fn a_store_is_made_once_and_as_it_was_asked_for() {
     let set = small(2, &["a"]);
-    assert_eq!(kind(set.create("a", |_| ())), ErrorKind::InvalidInput, "it is open");
+    assert_eq!(kind(set.create("a", |_| ())), ErrorKind::AlreadyExists, "it is open");
     set.close_all().unwrap();
-    assert_eq!(kind(set.create("a", |_| ())), ErrorKind::InvalidInput, "it is not open");
+    assert_eq!(kind(set.create("a", |_| ())), ErrorKind::AlreadyExists, "it is not open");
     let other = set.create("b", |options| options.dimension = Some(5)).unwrap();
     assert_eq!(other.storage_header().dimension, 5);
     assert_eq!(kind(set.create("c", |options| options.dimension = None)), ErrorKind::InvalidInput);
