@@ -16,6 +16,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("the files of a store are little-endian and used in place");
 
+mod budget;
 mod cache;
 mod compression;
 mod consistency;
@@ -39,6 +40,7 @@ mod record_prepared;
 mod rows;
 mod segment;
 mod store;
+mod store_set;
 mod text;
 mod version;
 pub mod words;
@@ -84,4 +86,5 @@ pub use store::{
     JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics,
     TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
+pub use store_set::{StoreSet, StoreSetConfig, StoreSetStatistics};
 pub use text::QUALIFIED_NAME;

@@ -470,7 +470,7 @@ impl PersistentVectorStore {
     }
 }
 
-fn default_backups(path: &Path) -> PathBuf {
+pub(crate) fn default_backups(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".backups");
     name.into()

@@ -28,7 +28,7 @@ impl Core {
             self.check_loss(&settings)?;
         }
         self.change_texts(writer, |_| Ok(true), |next| next.set_settings(settings.to_pairs()))?;
-        if settings.cache != before.cache {
+        if settings.cache != before.cache && self.budget.is_none() {
             let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &settings.cache);
             self.caches.store(Arc::new(caches));
         }

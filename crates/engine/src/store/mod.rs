@@ -46,7 +46,7 @@ pub use maintenance::{JobKind, JobStatistics, MaintenanceStatistics};
 pub(crate) use maintenance::Mode;
 pub use merge::MergeReport;
 pub use open::RecoveryReport;
-pub(crate) use open::open;
+pub(crate) use open::{open, open_within};
 pub(crate) use pending_row::PendingRow;
 pub use prepared::InDoubt;
 pub(crate) use prepared::Preparation;

@@ -19,6 +19,7 @@ mod oracle;
 mod properties;
 mod read_only;
 mod sample;
+mod store_set;
 mod text_search;
 mod transactions_found;
 mod transactions_stress;
