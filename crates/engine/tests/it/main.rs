@@ -12,6 +12,7 @@ mod crash_sim;
 mod found_by_review;
 mod hermitage;
 mod histories;
+mod incremental;
 mod index_life;
 mod maintenance;
 mod metadata_pass;
