@@ -37,6 +37,9 @@ pub enum ErrorKind {
     Unsupported,
     /// A file went away under a reader; refresh the view and try again.
     Stale,
+    /// The changes that were asked for are no longer in the log, or are of another history: copy the store anew, and
+    /// go on from there.
+    Gone,
     /// The store was closed.
     Closed,
     /// Any other failure of the operating system.
@@ -58,6 +61,7 @@ impl ErrorKind {
             ErrorKind::Corrupt => "corrupt",
             ErrorKind::Unsupported => "unsupported",
             ErrorKind::Stale => "stale",
+            ErrorKind::Gone => "gone",
             ErrorKind::Closed => "closed",
             ErrorKind::Io => "io",
         }

@@ -99,6 +99,8 @@ pub struct Settings {
     pub max_frozen_memtables: usize,
     /// A log file of this many bytes is followed by another.
     pub max_wal_file_bytes: u64,
+    /// Most bytes of the log that are kept for whoever follows the changes, beyond what recovery needs.
+    pub max_pinned_log_bytes: u64,
     /// Most bytes of one commit in the log.
     pub max_batch_bytes: u64,
     /// Segments of about the same size that are merged into one.
@@ -131,6 +133,7 @@ impl Default for Settings {
             memtable_bytes: 64 << 20,
             max_frozen_memtables: 2,
             max_wal_file_bytes: 64 << 20,
+            max_pinned_log_bytes: 1 << 30,
             max_batch_bytes: 256 << 20,
             merge_fanout: 8,
             merge_dead_percent: 30,
@@ -215,6 +218,7 @@ impl Settings {
             ("memtable_bytes", self.memtable_bytes.to_string()),
             ("max_frozen_memtables", self.max_frozen_memtables.to_string()),
             ("max_wal_file_bytes", self.max_wal_file_bytes.to_string()),
+            ("max_pinned_log_bytes", self.max_pinned_log_bytes.to_string()),
             ("max_batch_bytes", self.max_batch_bytes.to_string()),
             ("merge_fanout", self.merge_fanout.to_string()),
             ("merge_dead_percent", self.merge_dead_percent.to_string()),
@@ -249,6 +253,7 @@ impl Settings {
                 "memtable_bytes" => self.memtable_bytes = number()?,
                 "max_frozen_memtables" => self.max_frozen_memtables = number()? as usize,
                 "max_wal_file_bytes" => self.max_wal_file_bytes = number()?,
+                "max_pinned_log_bytes" => self.max_pinned_log_bytes = number()?,
                 "max_batch_bytes" => self.max_batch_bytes = number()?,
                 "merge_fanout" => self.merge_fanout = number()? as usize,
                 "merge_dead_percent" => self.merge_dead_percent = number()?,

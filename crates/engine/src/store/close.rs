@@ -16,6 +16,7 @@ impl Core {
     pub(crate) fn close(&self) -> Result<()> {
         let Some(writer) = &self.writer else {
             self.closed.store(true, Ordering::Release);
+            self.feed.close();
             return Ok(());
         };
         if self.closed.load(Ordering::Acquire) {
@@ -33,6 +34,7 @@ impl Core {
             let _install_is_over = self.manifests.lock();
             self.closed.store(true, Ordering::Release);
         }
+        self.feed.close();
         // Who waits for them would wait for ever; nothing that they get comes to the log any more.
         let held = std::mem::take(&mut *writer.prepared.lock());
         drop(held);
