@@ -7,7 +7,7 @@ use clap::Args;
 use codegraph_vector::{
     ChangePin, ChangeStatistics, CompressionStatistics, EmbedderId, IndexStatistics, StorageHeader, StoreStatistics,
 };
-use codegraph_vector_indexer::{printable, root_of};
+use codegraph_vector_indexer::{commit_of, printable, root_of};
 use serde::Serialize;
 
 use crate::args::Globals;
@@ -53,6 +53,8 @@ struct Shown {
     embedder: Option<ShownEmbedder>,
     /// The folder that it is the index of.
     root: Option<String>,
+    /// The commit that it is the index of, if it is that of one.
+    commit: Option<String>,
 }
 
 /// How rows in segments are indexed.
@@ -189,12 +191,17 @@ struct ShownEmbedder {
 
 pub(crate) fn run(globals: &Globals, _args: &StatsArgs) -> Result<(), Failure> {
     let store = location::open_reading(globals)?;
-    let document = Shown::of(&store.stats()?, &store.storage_header(), root_of(&store)?);
+    let document = Shown::of(&store.stats()?, &store.storage_header(), root_of(&store)?, commit_of(&store)?);
     output::print(globals.json, &document, |out| document.write(out))
 }
 
 impl Shown {
-    fn of(stats: &StoreStatistics, header: &StorageHeader, root: Option<PathBuf>) -> Self {
+    fn of(
+        stats: &StoreStatistics,
+        header: &StorageHeader,
+        root: Option<PathBuf>,
+        commit: Option<String>,
+    ) -> Self {
         let raw_bytes = stats.active_vectors * stats.dimension as u64 * size_of::<f32>() as u64;
         let ratio_disk = (raw_bytes > 0).then(|| raw_bytes as f64 / stats.storage_bytes as f64);
         let embedder = |EmbedderId { name, version, parameters }| ShownEmbedder { name, version, parameters };
@@ -227,6 +234,7 @@ impl Shown {
             created_us: header.created_us,
             embedder: header.embedder.clone().map(embedder),
             root: root.map(|root| root.display().to_string()),
+            commit,
         }
     }
 
@@ -238,6 +246,9 @@ impl Shown {
         }
         if let Some(root) = &self.root {
             line("index of", printable(root).into_owned())?;
+        }
+        if let Some(commit) = &self.commit {
+            line("at commit", printable(commit).into_owned())?;
         }
         line("last commit", self.seqno.to_string())?;
         line("segments", format!("{} ({})", self.segments, output::count(self.dead_rows, "dead row")))?;
