@@ -102,8 +102,7 @@ fn a_disk_that_is_full_for_a_while_costs_patience_only() {
 fn a_disk_that_stays_full_is_reported_once_and_room_is_used_when_it_comes() {
     let sim = SimVfs::new(1);
     let store = open(&sim).unwrap();
-    let manager =
-        start(IncrementalConfig { retries: 2, retry_backoff: Duration::ZERO, ..by_hand(&store) });
+    let manager = start(IncrementalConfig { retries: 2, retry_backoff: Duration::ZERO, ..by_hand(&store) });
     fill(&sim, usize::MAX);
     let outcome = manager.submit_batch(vec![insert(1, 1), insert(2, 2)]).unwrap().wait();
     assert_eq!(outcome.errors().filter(|(_, error)| error.kind() == ErrorKind::StorageFull).count(), 2);
@@ -125,8 +124,7 @@ fn a_log_that_fails_is_told_to_every_ticket_and_to_who_submits() {
         if log { Action::Fail(Fault::SyncFails) } else { Action::Proceed }
     }));
     let tickets: Vec<_> = (2..5).map(|id| manager.submit_operation(insert(id, 1)).unwrap()).collect();
-    let kinds: Vec<_> =
-        tickets.into_iter().map(|ticket| ticket.wait().all().unwrap_err().kind()).collect();
+    let kinds: Vec<_> = tickets.into_iter().map(|ticket| ticket.wait().all().unwrap_err().kind()).collect();
     assert_eq!(kinds, [ErrorKind::OutcomeUnknown, ErrorKind::ReadOnly, ErrorKind::ReadOnly]);
     assert_refused(manager.submit_operation(insert(9, 1)), ErrorKind::ReadOnly, &["log failed"]);
     assert_refused(manager.flush(), ErrorKind::ReadOnly, &["log failed"]);

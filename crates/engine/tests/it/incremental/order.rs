@@ -95,9 +95,8 @@ fn what_is_not_urgent_gets_its_turn() {
     let manager = start(IncrementalConfig { max_batch_size: 1, ..by_hand(&store) });
     let low = manager.submit_operation_with(insert(1, 1), Priority::Low).unwrap();
     let normal = manager.submit_operation(insert(2, 1)).unwrap();
-    let urgent: Vec<_> = (10..40)
-        .map(|id| manager.submit_operation_with(insert(id, 1), Priority::High).unwrap())
-        .collect();
+    let urgent: Vec<_> =
+        (10..40).map(|id| manager.submit_operation_with(insert(id, 1), Priority::High).unwrap()).collect();
     for (at, ticket) in urgent.into_iter().enumerate() {
         ticket.wait().all().unwrap();
         assert!(at < 4 || normal.try_outcome().is_some(), "normal waits for {at} urgent ones");

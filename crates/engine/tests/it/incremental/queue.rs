@@ -115,7 +115,8 @@ fn a_shutdown_does_what_was_submitted_and_refuses_the_rest() {
 #[test]
 fn a_shutdown_under_load_loses_nothing_that_was_taken_in() {
     let store = open(&SimVfs::new(1)).unwrap();
-    let config = IncrementalConfig { queue_capacity: 64, max_batch_size: 16, ..IncrementalConfig::for_store(&store) };
+    let config =
+        IncrementalConfig { queue_capacity: 64, max_batch_size: 16, ..IncrementalConfig::for_store(&store) };
     let (manager, taken) = (start(config), AtomicU64::new(0));
     thread::scope(|scope| {
         for writer in 0..4u128 {
