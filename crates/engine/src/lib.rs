@@ -64,8 +64,8 @@ pub use consistency::{
 };
 pub use filter::Filter;
 pub use incremental::{
-    IncrementalConfig, IncrementalMode, IncrementalOperation, IncrementalStatistics, IncrementalUpdateManager,
-    Priority, Ticket, TicketOutcome, WhenFull,
+    IncrementalConfig, IncrementalMode, IncrementalOperation, IncrementalStatistics,
+    IncrementalUpdateManager, Priority, Ticket, TicketOutcome, WhenFull,
 };
 #[cfg(feature = "test-switches")]
 pub use incremental::{Moment, Probe};
@@ -82,11 +82,11 @@ pub use options::{
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, CheckpointInfo, CommitReceipt, Cursor,
-    ForkOptions, ForkReport, HybridRequest, InDoubt, IndexStatistics, JobKind, JobStatistics, MAX_LIMIT,
-    MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults,
-    Snapshot, StoreStatistics,
-    TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CacheStatistics, Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, CheckpointInfo,
+    CommitReceipt, Cursor, ForkOptions, ForkReport, HybridRequest, InDoubt, IndexStatistics, JobKind,
+    JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport,
+    ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata,
+    VerifyReport, Write, WriteOutcome,
 };
 pub use store_set::{StoreSet, StoreSetConfig, StoreSetStatistics};
 pub use text::QUALIFIED_NAME;

@@ -57,6 +57,8 @@ enum Stage {
     Ready,
     /// Taken, and not finished.
     Out,
+    /// Finished, but not one that it came behind: it stands for that one until then, to those who come behind it.
+    Done,
 }
 
 #[derive(Debug)]
@@ -240,8 +242,29 @@ impl<T> Graph<T> {
 
     /// A task that was taken is done with; returns its weight.
     pub(super) fn finish(&mut self, id: TaskId) -> usize {
-        let Some(place) = self.places.remove(&id) else { return 0 };
-        for key in place.spec.keys.iter().chain(&place.spec.shared) {
+        let Some(place) = self.places.get_mut(&id) else { return 0 };
+        place.stage = Stage::Done;
+        let weight = place.spec.weight;
+        let mut rest = vec![id];
+        while let Some(id) = rest.pop() {
+            if self.places.get(&id).is_none_or(|place| place.blockers > 0 || place.stage != Stage::Done) {
+                continue;
+            }
+            let Some(place) = self.places.remove(&id) else { continue };
+            self.leave(id, &place.spec);
+            for other in place.after {
+                if let Some(next) = self.places.get_mut(&other) {
+                    next.blockers -= 1;
+                    self.settle(other);
+                    rest.push(other);
+                }
+            }
+        }
+        weight
+    }
+
+    fn leave(&mut self, id: TaskId, spec: &Spec) {
+        for key in spec.keys.iter().chain(&spec.shared) {
             if let Some(tail) = self.tails.get_mut(key) {
                 tail.alone = tail.alone.filter(|last| *last != id);
                 tail.shared.remove(&id);
@@ -250,20 +273,14 @@ impl<T> Graph<T> {
                 }
             }
         }
-        for other in &place.after {
-            if let Some(next) = self.places.get_mut(other) {
-                next.blockers -= 1;
-                self.settle(*other);
-            }
-        }
-        place.spec.weight
     }
 
     /// Everything that was not taken, oldest first; it is out then.
     pub(super) fn take_all(&mut self) -> Vec<(TaskId, T)> {
         self.ready = Default::default();
         (self.ready_weight, self.queued) = (0, [0; Priority::COUNT]);
-        let all = self.places.iter_mut().filter(|(_, place)| place.stage != Stage::Out);
+        let waits = |place: &Place<T>| matches!(place.stage, Stage::Waiting | Stage::Ready);
+        let all = self.places.iter_mut().filter(|(_, place)| waits(place));
         let take = |(id, place): (&TaskId, &mut Place<T>)| {
             place.stage = Stage::Out;
             place.task.take().map(|task| (*id, task))

@@ -118,6 +118,21 @@ fn what_is_put_back_keeps_its_place() {
 }
 
 #[test]
+fn one_that_fails_at_once_does_not_let_others_past_the_one_before_it() {
+    let mut graph = normal([insert(1), insert(1), insert(1)]);
+    let taken = graph.take(Most { weight: 2, bytes: usize::MAX }, URGENT_FIRST);
+    let [(first, task), (second, _)] = taken[..] else { panic!("{taken:?}") };
+    graph.finish(second);
+    assert_eq!(take(&mut graph, ALL), [0; 0], "the first is still out");
+    graph.put_back(first, task);
+    assert_eq!(take(&mut graph, ALL), [0]);
+    graph.finish(first);
+    assert_eq!(take(&mut graph, ALL), [2]);
+    graph.finish(2);
+    assert!(graph.tails.is_empty() && graph.places.is_empty());
+}
+
+#[test]
 fn an_id_that_is_named_twice_does_not_wait_for_itself() {
     let mut graph = normal([replace("a", &[1, 1])]);
     assert_eq!(take(&mut graph, ALL), [0]);

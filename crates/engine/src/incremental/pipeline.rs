@@ -180,7 +180,7 @@ impl Pipeline {
     fn admit(&self, weight: usize, priority: Priority) -> Result<MutexGuard<'_, State>> {
         let capacity = self.config.queue_capacity;
         let mut turn = None;
-        let mut deadline = None;
+        let (mut deadline, mut is_late) = (None, false);
         let mut state = self.state.lock();
         let refusal = loop {
             if let Some(error) = &state.stopped {
@@ -204,7 +204,7 @@ impl Pipeline {
             };
             let now = self.now();
             deadline = deadline.or_else(|| at_most.and_then(|at_most| now.checked_add(at_most)));
-            if deadline.is_some_and(|deadline| deadline <= now) {
+            if is_late || deadline.is_some_and(|deadline| deadline <= now) {
                 state.sums.refused += 1;
                 let delay = state.sums.time_for(state.weight + weight - capacity.min(state.weight + weight));
                 break overloaded(state.weight, capacity, delay);
@@ -215,7 +215,7 @@ impl Pipeline {
                 self.step();
                 state = self.state.lock();
             } else {
-                self.doze(&mut state, deadline);
+                is_late = self.doze(&mut state, deadline);
             }
         };
         if turn.is_some() {
@@ -225,20 +225,26 @@ impl Pipeline {
         Err(refusal)
     }
 
-    /// Sleeps until something was done with, or something that was put off is due, or until the deadline.
-    fn doze(&self, state: &mut MutexGuard<'_, State>, deadline: Option<Duration>) {
+    /// Sleeps until something was done with, or something that was put off is due, or until the deadline; whether it was
+    /// the deadline.
+    fn doze(&self, state: &mut MutexGuard<'_, State>, deadline: Option<Duration>) -> bool {
         let (now, due) = (self.now(), state.next_due());
         state.sleepers += 1;
-        match due.into_iter().chain(deadline).min() {
-            None => self.changed.wait(state),
+        let timed_out = match due.into_iter().chain(deadline).min() {
+            None => {
+                self.changed.wait(state);
+                None
+            }
             Some(until) => {
                 let timed_out = self.changed.wait_for(state, until.saturating_sub(now)).timed_out();
-                if timed_out && due == Some(until) {
-                    state.release(until);
-                }
+                timed_out.then_some(until)
             }
-        }
+        };
         state.sleepers -= 1;
+        if let Some(due) = due.filter(|_| timed_out == due) {
+            state.release(due);
+        }
+        timed_out.is_some() && timed_out == deadline
     }
 
     /// Works, or waits, until `is_over` says so; even while the manager is paused.

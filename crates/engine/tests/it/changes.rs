@@ -12,7 +12,9 @@ use codegraph_vector::{
 use codegraph_vector_testkit::{Action, Call, CrashStyle, Fault, Op, Rng, SimVfs, generators};
 use parking_lot::Mutex;
 
-use crate::sample::{DIMENSION, assert_refused, contents, node, nodes, open, open_read_only, options, reopen};
+use crate::sample::{
+    DIMENSION, assert_refused, contents, node, nodes, open, open_read_only, options, reopen,
+};
 
 /// Log files of a few commits each.
 fn small_files(sim: &SimVfs) -> PersistentVectorStore {
@@ -54,7 +56,11 @@ fn a_feed_tells_what_was_committed_and_ends_where_the_store_is() {
     let first = changes.next().unwrap().unwrap();
     assert_eq!((first.cursor, &first.puts, &first.deletes[..]), (changes.cursor(), &given, &[][..]));
     let second = changes.next().unwrap().unwrap();
-    assert_eq!((second.cursor.to_string().as_str(), &second.deletes[..]), ("0:2", &[3][..]), "77 was not there");
+    assert_eq!(
+        (second.cursor.to_string().as_str(), &second.deletes[..]),
+        ("0:2", &[3][..]),
+        "77 was not there"
+    );
     assert!(second.commit_time_us >= first.commit_time_us && second.puts.is_empty());
     assert!(changes.next().is_none());
     store.update_vector(9, &[0.25; DIMENSION]).unwrap();
@@ -141,7 +147,8 @@ fn live(seed: u64, steps: usize, each: &mut dyn FnMut(&PersistentVectorStore, &m
                 store.merge().unwrap();
             }
             11 if rng.chance(0.5) => {
-                let next = if rng.chance(0.5) { sim.kill() } else { sim.crash(&mut rng, CrashStyle::LoseUnsynced) };
+                let next =
+                    if rng.chance(0.5) { sim.kill() } else { sim.crash(&mut rng, CrashStyle::LoseUnsynced) };
                 sim.set_read_only(true);
                 sim = next;
                 store = reopen(&sim).unwrap();
@@ -226,7 +233,11 @@ fn who_comes_too_late_is_told_what_there_is() {
     let oldest = store.stats().unwrap().changes.oldest.unwrap();
     assert!(oldest > SeqNo(30), "{oldest}");
     let outcome = store.changes(Cursor::start());
-    assert_refused(outcome, ErrorKind::Gone, &["commit 1,", &format!("oldest is {oldest}"), "copy the store"]);
+    assert_refused(
+        outcome,
+        ErrorKind::Gone,
+        &["commit 1,", &format!("oldest is {oldest}"), "copy the store"],
+    );
     assert_refused(store.changes(SeqNo(oldest.0 - 2)), ErrorKind::Gone, &[]);
     let rest = all(store.changes(SeqNo(oldest.0 - 1)).unwrap());
     assert_eq!(seqnos(&rest), (oldest.0..=60).collect::<Vec<_>>());

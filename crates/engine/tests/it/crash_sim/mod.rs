@@ -13,6 +13,7 @@ mod forks;
 mod found;
 mod generate;
 mod image;
+mod incremental;
 mod lossy;
 mod model;
 mod net;

@@ -1,7 +1,11 @@
 //! The incremental update manager: what operations come to, in which order, and what happens when something is in the way.
 
+mod configuration;
+mod faults;
 mod modes;
+mod order;
 mod property;
+mod queue;
 
 use std::sync::Arc;
 

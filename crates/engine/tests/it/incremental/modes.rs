@@ -117,9 +117,8 @@ fn a_path_is_replaced_with_all_that_was_on_its_way_there() {
     let manager = start(by_hand(&store));
     store.put_batch(&[bare(1, 1).with_path("a.rs"), bare(2, 2).with_path("a.rs")]).unwrap();
     let put = |id, path: &str| IncrementalOperation::Put(bare(id, id as u64).with_path(path));
-    let low = manager
-        .submit_batch_with(vec![put(3, "a.rs"), put(4, "b.rs"), update(2, 9)], Priority::Low)
-        .unwrap();
+    let low =
+        manager.submit_batch_with(vec![put(3, "a.rs"), put(4, "b.rs"), update(2, 9)], Priority::Low).unwrap();
     let replace =
         IncrementalOperation::ReplacePath { path: "a.rs".to_owned(), nodes: vec![bare(1, 5), bare(6, 6)] };
     let high = manager.submit_operation_with(replace, Priority::High).unwrap();
