@@ -13,6 +13,7 @@ mod index_kill;
 mod input;
 mod kill;
 mod manual;
+mod merge_kill;
 mod mcp;
 mod mcp_client;
 mod mcp_files;

@@ -121,6 +121,7 @@ impl Core {
     /// The same for who wants no memtable of more than so many bytes.
     pub(crate) fn make_room_within(self: &Arc<Self>, limit: u64) -> Result<()> {
         self.schedule_coding();
+        self.slow_down();
         let settings = self.settings.load();
         let most = settings.memtable_bytes.min(self.memtable_limit.load(Ordering::Relaxed)).min(limit);
         let full = || self.version.load().memtable.bytes() >= most;
@@ -152,7 +153,7 @@ impl Core {
             return Ok(());
         }
         self.flush()?;
-        self.merge_where_due()
+        self.merge_where_due(Mode::ByHand)
     }
 
     /// Lets a new memtable take the next commits, unless the present one is empty.
@@ -190,6 +191,7 @@ impl Core {
         let segment = self.install_flush(frozen, built.as_ref().map(|built| &built.info), fresh)?;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.swap_in(frozen, segment)?;
+        self.weigh();
         Ok(true)
     }
 
