@@ -77,7 +77,11 @@ struct Room {
 }
 
 /// Looks at the room again and again.
-fn watch(store: &PersistentVectorStore, live_bytes: f64, stop: &AtomicBool) -> codegraph_vector::Result<Room> {
+fn watch(
+    store: &PersistentVectorStore,
+    live_bytes: f64,
+    stop: &AtomicBool,
+) -> codegraph_vector::Result<Room> {
     let mut room = Room::default();
     while !stop.load(Ordering::Relaxed) {
         let before = store.stats()?;
@@ -151,7 +155,8 @@ pub(crate) fn run(folder: &Path, options: &Options, report: &mut Report) -> Outc
     let ms = |ms: f64| format!("{ms:.1} ms");
     let times = [0.5, 0.99, 0.999].map(|share| percentile(&took_us, share));
     let longest = percentile(&took_us, 1.0);
-    let others = format!("{}, p50 {}, p99 {}, longest {}", ms(times[2]), ms(times[0]), ms(times[1]), ms(longest));
+    let others =
+        format!("{}, p50 {}, p99 {}, longest {}", ms(times[2]), ms(times[0]), ms(times[1]), ms(longest));
     report.ratio("p99.9 of a write", others, ms(100.0), times[2] / 100.0, &goal);
     // The first tenth fills memtables and caches.
     let (early, late) = anonymous.split_at(anonymous.len() / 2);

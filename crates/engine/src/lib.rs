@@ -62,8 +62,8 @@ pub use consistency::{
 };
 pub use filter::Filter;
 pub use incremental::{
-    IncrementalConfig, IncrementalMode, IncrementalOperation, IncrementalStatistics, IncrementalUpdateManager,
-    Priority, Ticket, TicketOutcome, WhenFull,
+    IncrementalConfig, IncrementalMode, IncrementalOperation, IncrementalStatistics,
+    IncrementalUpdateManager, Priority, Ticket, TicketOutcome, WhenFull,
 };
 #[cfg(feature = "test-switches")]
 pub use incremental::{Moment, Probe};
@@ -81,7 +81,8 @@ pub use options::{
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
     CacheStatistics, CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, JobKind,
-    JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics,
-    TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport,
+    ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata,
+    VerifyReport, Write, WriteOutcome,
 };
 pub use text::QUALIFIED_NAME;

@@ -16,9 +16,9 @@ use crate::node::CodeNode;
 use crate::options::{EmbedderId, OpenOptions, Settings};
 use crate::store::core::Handle;
 use crate::store::{
-    CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, Locking, Match, PendingWrite, RecoveryReport,
-    Mode, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport,
-    Write, WriteOutcome,
+    CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, Locking, Match, Mode, PendingWrite,
+    RecoveryReport, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata,
+    VerifyReport, Write, WriteOutcome,
 };
 
 /// What a store is, as its manifest says.

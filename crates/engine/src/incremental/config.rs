@@ -172,7 +172,9 @@ impl IncrementalConfig {
             // Ages may be as long as anybody likes: for ever is a way to switch that off.
             let most = if name == "max_segment_age" { Duration::MAX } else { MAX_WAIT };
             if value < least || value > most {
-                return Err(Error::invalid(format!("{name} is {value:?}, and must be {least:?} to {most:?}")));
+                return Err(Error::invalid(format!(
+                    "{name} is {value:?}, and must be {least:?} to {most:?}"
+                )));
             }
         }
         if !self.wal_flush_interval.is_zero() && !(ms..=MAX_WAIT).contains(&self.wal_flush_interval) {

@@ -69,7 +69,11 @@ impl Sums {
 
     /// An operation is done with.
     pub(super) fn finished(&mut self, well: bool, after: Duration) {
-        if well { self.committed += 1 } else { self.failed += 1 }
+        if well {
+            self.committed += 1
+        } else {
+            self.failed += 1
+        }
         self.latencies.add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
     }
 
@@ -162,7 +166,8 @@ mod tests {
 
     #[test]
     fn every_number_has_a_box_that_is_narrow() {
-        let values = (0..70).chain((0..64).flat_map(|power| [(1u64 << power) - 1, 1 << power, 3 << power >> 1]));
+        let values =
+            (0..70).chain((0..64).flat_map(|power| [(1u64 << power) - 1, 1 << power, 3 << power >> 1]));
         for value in values.chain([u64::MAX]) {
             let last = last_of(place(value));
             assert!(last >= value, "{value} is in the box that ends at {last}");

@@ -126,7 +126,8 @@ impl Pipeline {
     /// Whether this outcome says that the store takes no more writes.
     fn note_end(&self, state: &mut State, outcome: &Result<WriteOutcome>) {
         let Err(error) = outcome else { return };
-        let fatal = matches!(error.kind(), ErrorKind::OutcomeUnknown | ErrorKind::ReadOnly | ErrorKind::Closed);
+        let fatal =
+            matches!(error.kind(), ErrorKind::OutcomeUnknown | ErrorKind::ReadOnly | ErrorKind::Closed);
         if fatal && state.stopped.is_none() {
             let open = self.core.writer().map(|writer| writer.log.failure());
             state.stopped = open.unwrap_or_else(Some);
@@ -139,7 +140,8 @@ impl Pipeline {
             let now = self.now();
             let put_off = std::mem::take(&mut state.put_off).into_values().flatten();
             let rest: Vec<_> = put_off.chain(state.graph.take_all()).collect();
-            rest.into_iter().for_each(|(id, task)| state.finish(id, task, Err(error.clone()), now, &mut news));
+            rest.into_iter()
+                .for_each(|(id, task)| state.finish(id, task, Err(error.clone()), now, &mut news));
         }
         let next = self.next(&mut state);
         if state.sleepers > 0 {

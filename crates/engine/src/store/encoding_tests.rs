@@ -8,11 +8,11 @@ use codegraph_vector_base::{ErrorKind, NodeId, RowOrdinal};
 use codegraph_vector_testkit::{Rng, SeededRandom, SimClock, SimVfs, generators};
 
 use super::*;
-use crate::store::maintenance::Mode;
 use crate::compression::direction;
 use crate::node::CodeNode;
 use crate::options::{Environment, OpenOptions, Settings};
 use crate::store::core::Handle;
+use crate::store::maintenance::Mode;
 use crate::store::{Locking, SearchRequest, Snapshot, Write};
 
 const DIMENSION: usize = 16;

@@ -92,7 +92,8 @@ impl Core {
             let segment = StoreLayout::parse_segment_name(name);
             // A flush or merge may have written a segment that no manifest names yet.
             let is_needed = |id| {
-                writer.maintenance.is_building(id) || manifests.retired.iter().any(|(pinned, _)| *pinned == id)
+                writer.maintenance.is_building(id)
+                    || manifests.retired.iter().any(|(pinned, _)| *pinned == id)
             };
             if segment.is_some_and(is_needed) {
                 continue;

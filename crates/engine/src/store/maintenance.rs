@@ -274,7 +274,11 @@ impl Core {
             |core| {
                 let age = core.settings.load().memtable_age();
                 if age.is_some_and(|age| core.until_of_age(age).is_zero()) {
-                    core.schedule(|writer| &writer.checkpoint_job, |core| core.checkpoint_where_due(), |_| false);
+                    core.schedule(
+                        |writer| &writer.checkpoint_job,
+                        |core| core.checkpoint_where_due(),
+                        |_| false,
+                    );
                 }
                 core.schedule_sealing();
             },

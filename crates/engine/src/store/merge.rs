@@ -319,7 +319,8 @@ impl Core {
         let live_rows = sources.iter().map(|source| source.live_rows()).sum();
         let all_rows: u64 = sources.iter().map(|source| u64::from(source.rows())).sum();
         let bytes_before: u64 = sources.iter().map(|source| source.info.file.file_bytes).sum();
-        let bytes_total = (u128::from(bytes_before) * u128::from(live_rows) / u128::from(all_rows.max(1))) as u64;
+        let bytes_total =
+            (u128::from(bytes_before) * u128::from(live_rows) / u128::from(all_rows.max(1))) as u64;
         let pace = Pace::new(self, mode, Job::new(self, kind, sources.len(), live_rows, bytes_total));
         let _running = writer.maintenance.progress.begin(self, &pace);
         let built = self.write_merged(writer, sources, base, &pace)?;

@@ -36,7 +36,8 @@ fn segments(store: &PersistentVectorStore) -> u64 {
 fn busy(sim: &SimVfs, clock: &SimClock, change: impl FnOnce(&mut Settings)) -> PersistentVectorStore {
     let mut settings = Settings { memtable_bytes: 8 << 10, merge_fanout: 3, ..Settings::default() };
     change(&mut settings);
-    let environment = codegraph_vector::Environment { clock: Arc::new(clock.clone()), ..sample::environment(sim) };
+    let environment =
+        codegraph_vector::Environment { clock: Arc::new(clock.clone()), ..sample::environment(sim) };
     let options = OpenOptions { settings: Some(settings), environment, ..sample::options(sim) };
     PersistentVectorStore::open(sample::ROOT, options).unwrap()
 }
@@ -72,7 +73,10 @@ fn by_hand_some_are_merged_and_nothing_is_lost() {
         let before = segments(&store) as usize;
         let report = store.merge_segments(3).unwrap();
         assert!((1..=3).contains(&report.merged), "{report:?}");
-        assert_eq!((report.segments, segments(&store) as usize), (before + 1 - report.merged, report.segments));
+        assert_eq!(
+            (report.segments, segments(&store) as usize),
+            (before + 1 - report.merged, report.segments)
+        );
         assert!(report.bytes_before > 0 && report.bytes_after > 0 && report.rows > 0, "{report:?}");
         assert!(report.merged > 1 || report.dropped_rows > 0, "{report:?} gains nothing");
         dropped += report.dropped_rows;
@@ -126,7 +130,10 @@ fn during_a_pause_writes_go_on_and_merges_do_not() {
     write_some(&store, &mut model, &mut rng, 0);
     until("flushes", || store.stats().unwrap().flushes > 5);
     let paused = maintenance(&store);
-    assert!(paused.paused && paused.due_merges > 0 && paused.debt_bytes > 0 && paused.work_bytes > 0, "{paused:?}");
+    assert!(
+        paused.paused && paused.due_merges > 0 && paused.debt_bytes > 0 && paused.work_bytes > 0,
+        "{paused:?}"
+    );
     assert_eq!((store.stats().unwrap().merges, paused.merged_bytes), (0, 0));
     assert_holds(&store, &model);
     store.resume_maintenance().unwrap();

@@ -115,7 +115,9 @@ impl Core {
 
     /// A write found the disk full: a merge in the background gives up, so that there is room again.
     pub(crate) fn note_full_disk(&self, error: &Error) {
-        let Some(writer) = self.writer.as_ref().filter(|_| error.kind() == ErrorKind::StorageFull) else { return };
+        let Some(writer) = self.writer.as_ref().filter(|_| error.kind() == ErrorKind::StorageFull) else {
+            return;
+        };
         let gate = &writer.maintenance.gate;
         gate.state.lock().full_disks += 1;
         gate.changed.notify_all();
@@ -143,7 +145,8 @@ impl Core {
 
     /// Whether a window is open, or there are none.
     pub(crate) fn is_in_window(&self, config: &MaintenanceConfig) -> bool {
-        config.windows.is_empty() || config.windows.is_open(config.time_zone.wall_time(self.environment.clock.now_us()))
+        config.windows.is_empty()
+            || config.windows.is_open(config.time_zone.wall_time(self.environment.clock.now_us()))
     }
 
     /// How long it is until a window opens, about; `None` if one is open.
@@ -176,7 +179,10 @@ impl Core {
             }
             let wait = match (may_run, rate) {
                 (false, _) if state.by_hand > 0 => {
-                    return Err(Error::new(ErrorKind::Busy, "given up for a merge that was asked for by hand"));
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        "given up for a merge that was asked for by hand",
+                    ));
                 }
                 (false, _) => Some(LOOK),
                 (true, 0) => None,

@@ -238,7 +238,10 @@ impl<'a> Store<'a> {
     fn classes(&self) -> Vec<Vec<usize>> {
         let mut places: Vec<usize> = (0..self.segments.len()).collect();
         places.sort_by_key(|at| (self.segments[*at].class, self.segments[*at].live_bytes()));
-        places.chunk_by(|a, b| self.segments[*a].class == self.segments[*b].class).map(<[_]>::to_vec).collect()
+        places
+            .chunk_by(|a, b| self.segments[*a].class == self.segments[*b].class)
+            .map(<[_]>::to_vec)
+            .collect()
     }
 
     fn dead_of_store(&self) -> Option<Choice> {
@@ -248,7 +251,8 @@ impl<'a> Store<'a> {
             return None;
         }
         // By bytes a segment may be below the share that it has by rows, and the other way round; the greatest never is.
-        let mut dead: Vec<usize> = (0..self.segments.len()).filter(|at| self.segments[*at].dead > 0).collect();
+        let mut dead: Vec<usize> =
+            (0..self.segments.len()).filter(|at| self.segments[*at].dead > 0).collect();
         let share = |at: &usize| {
             let size = self.segments[*at];
             u128::from(size.dead) * (1 << 32) / u128::from(size.rows)
@@ -260,7 +264,9 @@ impl<'a> Store<'a> {
         let mut sources = vec![first];
         for at in dead.into_iter().filter(|at| *at != first && is_dead(at)) {
             sources.push(at);
-            if sources.len() > self.limits.fanout || !self.are_alike(&sources) || !self.may_be_one(&sources)
+            if sources.len() > self.limits.fanout
+                || !self.are_alike(&sources)
+                || !self.may_be_one(&sources)
                 || !self.has_room(self.output(&sources))
             {
                 sources.pop();
@@ -274,7 +280,8 @@ impl<'a> Store<'a> {
         let class = self.segments[sources[0]].class;
         let live = || sources.iter().map(|at| self.segments[*at].live_bytes()).filter(|bytes| *bytes > 0);
         let (least, most) = (live().min().unwrap_or(0), live().max().unwrap_or(0));
-        sources.iter().all(|at| self.segments[*at].class == class) && most <= least.saturating_mul(TIER_FACTOR)
+        sources.iter().all(|at| self.segments[*at].class == class)
+            && most <= least.saturating_mul(TIER_FACTOR)
     }
 
     fn tier(&self) -> Option<Choice> {

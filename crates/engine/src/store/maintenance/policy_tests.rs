@@ -170,9 +170,10 @@ impl Simulation {
 
     /// All files, and so much beside them, by what is alive.
     fn ratio(&self, beside: u64) -> f64 {
-        let (rows, dead) = self.segments.values().fold((0, 0), |(rows, dead), segment| {
-            (rows + segment.0.len() as u64, dead + segment.1)
-        });
+        let (rows, dead) = self
+            .segments
+            .values()
+            .fold((0, 0), |(rows, dead), segment| (rows + segment.0.len() as u64, dead + segment.1));
         (rows + beside) as f64 / (rows - dead + self.memory.len() as u64) as f64
     }
 
@@ -200,7 +201,6 @@ impl Simulation {
         1.0 + tiers.max(0.0) + 1.0 / growth.ln() + (1.0 - dead) / dead
     }
 }
-
 
 fn load() -> impl Strategy<Value = Load> {
     prop_oneof![Just(Load::Uniform), Just(Load::Hot), Just(Load::Round), (2_u32..200).prop_map(Load::Files)]

@@ -47,7 +47,8 @@ impl Core {
     pub(in super::super) fn weigh(&self) {
         let Some(writer) = &self.writer else { return };
         let sizes = self.sizes(&self.version.load()).1;
-        let (bytes, live) = (sizes.iter().map(|size| size.bytes).sum(), sizes.iter().map(Size::live_bytes).sum());
+        let (bytes, live) =
+            (sizes.iter().map(|size| size.bytes).sum(), sizes.iter().map(Size::live_bytes).sum());
         let cost = us_per_mib(bytes, live, self.settings.load().maintenance.store_dead_percent);
         writer.maintenance.pressure.us_per_mib.store(cost, Ordering::Relaxed);
     }

@@ -207,7 +207,8 @@ impl Core {
             let held = manifests.retired.iter().filter_map(|(_, segment)| segment.upgrade());
             held.map(|segment| segment.info.file.file_bytes).collect()
         };
-        (statistics.retired_segments, statistics.retired_bytes) = (retired.len() as u64, retired.iter().sum());
+        (statistics.retired_segments, statistics.retired_bytes) =
+            (retired.len() as u64, retired.iter().sum());
         let Some(writer) = &self.writer else { return statistics };
         let progress = &writer.maintenance.progress;
         statistics.paused = writer.maintenance.gate.is_paused();
