@@ -16,6 +16,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("the files of a store are little-endian and used in place");
 
+mod budget;
 mod cache;
 mod compression;
 mod consistency;
@@ -39,6 +40,7 @@ mod record_prepared;
 mod rows;
 mod segment;
 mod store;
+mod store_set;
 mod text;
 mod version;
 pub mod words;
@@ -80,9 +82,11 @@ pub use options::{
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, JobKind,
+    CacheStatistics, Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, CheckpointInfo,
+    CommitReceipt, Cursor, ForkOptions, ForkReport, HybridRequest, InDoubt, IndexStatistics, JobKind,
     JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport,
     ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata,
     VerifyReport, Write, WriteOutcome,
 };
+pub use store_set::{StoreSet, StoreSetConfig, StoreSetStatistics};
 pub use text::QUALIFIED_NAME;

@@ -4,8 +4,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use codegraph_vector::{CompressionStatistics, EmbedderId, IndexStatistics, StorageHeader, StoreStatistics};
-use codegraph_vector_indexer::{printable, root_of};
+use codegraph_vector::{
+    ChangePin, ChangeStatistics, CompressionStatistics, EmbedderId, IndexStatistics, StorageHeader,
+    StoreStatistics,
+};
+use codegraph_vector_indexer::{commit_of, printable, root_of};
 use serde::Serialize;
 
 use crate::args::Globals;
@@ -40,6 +43,7 @@ struct Shown {
     replayed_commits: u64,
     /// Transactions that were prepared and not decided.
     in_doubt: u64,
+    changes: ShownChanges,
     index: Index,
     compression: Compression,
     maintenance: Maintenance,
@@ -50,6 +54,8 @@ struct Shown {
     embedder: Option<ShownEmbedder>,
     /// The folder that it is the index of.
     root: Option<String>,
+    /// The commit that it is the index of, if it is that of one.
+    commit: Option<String>,
 }
 
 /// How rows in segments are indexed.
@@ -145,6 +151,38 @@ impl Compression {
     }
 }
 
+/// How far back the log of changes reaches, and who keeps it.
+#[derive(Serialize)]
+struct ShownChanges {
+    /// The oldest change that `cgv changes` can print; the next one if there is none.
+    oldest: Option<u64>,
+    kept_bytes: u64,
+    pins: Vec<ShownPin>,
+}
+
+#[derive(Serialize)]
+struct ShownPin {
+    name: String,
+    cursor: String,
+    lost: bool,
+    lag_commits: u64,
+    lag_bytes: u64,
+}
+
+impl From<&ChangeStatistics> for ShownChanges {
+    fn from(stats: &ChangeStatistics) -> Self {
+        let pin = |pin: &ChangePin| ShownPin {
+            name: pin.name.clone(),
+            cursor: pin.cursor.to_string(),
+            lost: pin.lost,
+            lag_commits: pin.lag_commits,
+            lag_bytes: pin.lag_bytes,
+        };
+        let oldest = stats.oldest.map(|seqno| seqno.0);
+        Self { oldest, kept_bytes: stats.kept_bytes, pins: stats.pins.iter().map(pin).collect() }
+    }
+}
+
 #[derive(Serialize)]
 struct ShownEmbedder {
     name: String,
@@ -154,12 +192,17 @@ struct ShownEmbedder {
 
 pub(crate) fn run(globals: &Globals, _args: &StatsArgs) -> Result<(), Failure> {
     let store = location::open_reading(globals)?;
-    let document = Shown::of(&store.stats()?, &store.storage_header(), root_of(&store)?);
+    let document = Shown::of(&store.stats()?, &store.storage_header(), root_of(&store)?, commit_of(&store)?);
     output::print(globals.json, &document, |out| document.write(out))
 }
 
 impl Shown {
-    fn of(stats: &StoreStatistics, header: &StorageHeader, root: Option<PathBuf>) -> Self {
+    fn of(
+        stats: &StoreStatistics,
+        header: &StorageHeader,
+        root: Option<PathBuf>,
+        commit: Option<String>,
+    ) -> Self {
         let raw_bytes = stats.active_vectors * stats.dimension as u64 * size_of::<f32>() as u64;
         let ratio_disk = (raw_bytes > 0).then(|| raw_bytes as f64 / stats.storage_bytes as f64);
         let embedder = |EmbedderId { name, version, parameters }| ShownEmbedder { name, version, parameters };
@@ -182,6 +225,7 @@ impl Shown {
             replay_bytes: stats.replay_bytes,
             replayed_commits: stats.recovery.replayed_commits,
             in_doubt: stats.in_doubt,
+            changes: ShownChanges::from(&stats.changes),
             index: stats.index.clone().into(),
             compression: Compression::of(stats.compression.as_ref(), ratio_disk),
             maintenance: Maintenance::of(&stats.maintenance),
@@ -191,6 +235,7 @@ impl Shown {
             created_us: header.created_us,
             embedder: header.embedder.clone().map(embedder),
             root: root.map(|root| root.display().to_string()),
+            commit,
         }
     }
 
@@ -202,6 +247,9 @@ impl Shown {
         }
         if let Some(root) = &self.root {
             line("index of", printable(root).into_owned())?;
+        }
+        if let Some(commit) = &self.commit {
+            line("at commit", printable(commit).into_owned())?;
         }
         line("last commit", self.seqno.to_string())?;
         line("segments", format!("{} ({})", self.segments, output::count(self.dead_rows, "dead row")))?;
@@ -216,6 +264,12 @@ impl Shown {
         if self.in_doubt > 0 {
             let prepared = output::count(self.in_doubt, "transaction");
             line("in doubt", format!("{prepared}: see cgv in-doubt"))?;
+        }
+        for pin in &self.changes.pins {
+            let lag =
+                format!("{}, {}", output::count(pin.lag_commits, "commit"), output::bytes(pin.lag_bytes));
+            let state = if pin.lost { "lost".to_owned() } else { format!("{lag} behind") };
+            line("pin of changes", format!("{} at {}: {state}", pin.name, pin.cursor))?;
         }
         let Index { policy, ivf_rows, hnsw_rows, flat_rows, bytes, waiting_segments } = &self.index;
         line("index", format!("{policy}, {}", output::bytes(*bytes)))?;

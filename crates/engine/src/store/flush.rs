@@ -122,6 +122,9 @@ impl Core {
     pub(crate) fn make_room_within(self: &Arc<Self>, limit: u64) -> Result<()> {
         self.schedule_coding();
         self.slow_down();
+        if let Some(budget) = &self.budget {
+            budget.make_room();
+        }
         let settings = self.settings.load();
         let most = settings.memtable_bytes.min(self.memtable_limit.load(Ordering::Relaxed)).min(limit);
         let full = || self.version.load().memtable.bytes() >= most;
@@ -171,6 +174,9 @@ impl Core {
         let (table, prepared) = (version.memtable.clone(), head.prepared.clone());
         frozen.push(Arc::new(Frozen { table, cut: head.cut, prepared }));
         let memtable = Arc::new(Memtable::new());
+        if let Some(budget) = &self.budget {
+            memtable.charge_to(budget);
+        }
         let (segments, floor) = (version.segments.clone(), version.floor);
         self.version.store(Arc::new(Version { memtable, frozen, segments, floor }));
         Ok(())
