@@ -99,6 +99,10 @@ bench-filtered *ARGS:
 bench-churn *ARGS:
     cargo run --release -p codegraph-vector-bench -- churn {{ARGS}}
 
+# Millions of updates: room, memory, stalls. Give --updates N, --nodes N, --dimension D; --into BENCHMARKS.md for the table.
+bench-endurance *ARGS:
+    cargo run --release -p codegraph-vector-bench -- endurance {{ARGS}}
+
 # Searches of a store beside the same index in plain memory, without checks. Give --base, --queries; --index ivf or hnsw.
 bench-overhead *ARGS:
     cargo run --release -p codegraph-vector-bench -- overhead {{ARGS}}

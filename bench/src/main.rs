@@ -12,6 +12,8 @@
 //! [--json FILE] [--into BENCHMARKS.md [--mark NAME]]`, and `[--codecs PART;…]` or `[--svg FILE] [--ours "WORDS FOR CGV"]`
 //! `cargo run --release -p codegraph-vector-bench -- live|filtered|churn|overhead|memory-limit --base BASE.npy --queries Q.npy
 //! [--index KIND] [--compression SPEC] [--seconds S] [--cgroup DIR] [--dir DIR] [--into BENCHMARKS.md [--mark NAME]]`
+//! `cargo run --release -p codegraph-vector-bench -- endurance [--nodes N] [--updates N] [--dimension D] [--batch N]
+//! [--memtable-bytes N] [--dir DIR] [--into BENCHMARKS.md]`
 //!
 //! Each pair is interleaved and repeated five times; the median counts. Absolute figures illustrate.
 
@@ -23,6 +25,7 @@ mod commit;
 mod compress;
 mod data;
 mod disk;
+mod endurance;
 mod faiss;
 mod filtered;
 mod import;
@@ -64,12 +67,13 @@ struct Args {
     /// Of searches beside a writer.
     seconds: f64,
     cgroup: Option<PathBuf>,
+    endurance: endurance::Options,
 }
 
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
     let command = given.next().ok_or(
-        "say what to measure: store, scan, memory, retrieval, index, compress, search, txn, many, incremental, live, filtered, churn, overhead or memory-limit",
+        "say what to measure: store, scan, memory, retrieval, index, compress, search, txn, many, incremental, live, filtered, churn, endurance, overhead or memory-limit",
     )?;
     let mut args = Args {
         command,
@@ -85,6 +89,7 @@ fn args() -> Result<Args, String> {
         kind: searching::Kind::default(),
         seconds: 60.0,
         cgroup: None,
+        endurance: endurance::Options::default(),
     };
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -109,7 +114,7 @@ fn args() -> Result<Args, String> {
                 args.seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?
             }
             "--cgroup" => args.cgroup = Some(value.into()),
-            _ if args.beside.set(&name, &value)? => {}
+            _ if args.beside.set(&name, &value)? || args.endurance.set(&name, &value)? => {}
             _ => return Err(format!("{name} is not known")),
         }
     }
@@ -175,6 +180,10 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         "txn" => {
             txn::run(folder.path(), args.rows, &mut report)?;
             args.beside.write("txn", &report.to_string())?;
+        }
+        "endurance" => {
+            endurance::run(folder.path(), &args.endurance, &mut report)?;
+            args.beside.write("endurance", &report.to_string())?;
         }
         "many" => {
             many::run(folder.path(), args.rows.min(2_000), &mut report)?;

@@ -78,10 +78,7 @@ impl Maintenance {
         }
     }
 
-    pub(crate) fn write(
-        &self,
-        line: &mut dyn FnMut(&str, String) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(crate) fn write(&self, line: &mut dyn FnMut(&str, String) -> io::Result<()>) -> io::Result<()> {
         let (work, dead) = (output::bytes(self.work_bytes), output::bytes(self.dead_bytes));
         let merges = output::count(self.due_merges, "merge");
         let when = if self.in_window { "" } else { "; outside of the maintenance windows" };

@@ -20,7 +20,10 @@ fn a_fork_is_a_store_of_its_own() {
     folder.file("base.npy", npy_rows(&rows(50, 8)));
     folder.ok(&["import", "base.npy"]);
     let forked = folder.json(&["fork", "branch"]);
-    assert_eq!((&forked["active_vectors"], &forked["segments"], &forked["copied"]), (&json!(50), &json!(1), &json!(0)));
+    assert_eq!(
+        (&forked["active_vectors"], &forked["segments"], &forked["copied"]),
+        (&json!(50), &json!(1), &json!(0))
+    );
     assert_eq!((&forked["timeline"], &forked["rolled_back"]), (&json!(1), &json!([])));
     let stats = |store: &str| folder.json_here(&["stats", "--store", store]);
     assert_eq!(stats("branch")["content_hash"], stats("s")["content_hash"]);

@@ -18,6 +18,7 @@ mod manual;
 mod mcp;
 mod mcp_client;
 mod mcp_files;
+mod merge_kill;
 mod sample;
 mod search;
 mod usage;

@@ -121,6 +121,7 @@ impl Core {
     /// The same for who wants no memtable of more than so many bytes.
     pub(crate) fn make_room_within(self: &Arc<Self>, limit: u64) -> Result<()> {
         self.schedule_coding();
+        self.slow_down();
         if let Some(budget) = &self.budget {
             budget.make_room();
         }
@@ -196,6 +197,7 @@ impl Core {
         let segment = self.install_flush(frozen, built.as_ref().map(|built| &built.info), fresh)?;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.swap_in(frozen, segment)?;
+        self.weigh();
         Ok(true)
     }
 

@@ -1,11 +1,12 @@
 //! Work in the background: flushes and merges that are due, and the syncs of `Durability::Interval`.
 //!
 //! [`policy`](self::policy) says what is merged, [`gate`](self::gate) when that may be done, [`pace`](self::pace) how it
-//! is written, [`progress`](self::progress) what there is to tell of it.
+//! is written, [`pressure`](self::pressure) what it costs writers, [`progress`](self::progress) what there is to tell of it.
 
 mod gate;
 mod pace;
 pub(super) mod policy;
+mod pressure;
 mod progress;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use crate::pool;
 pub(super) use gate::Gate;
 pub(crate) use pace::Mode;
 pub(super) use pace::{Pace, PacedVfs};
+use pressure::Pressure;
 pub(super) use progress::{Job, Progress};
 pub use progress::{JobKind, JobStatistics, MaintenanceStatistics};
 
@@ -41,6 +43,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(900);
 pub(crate) struct Maintenance {
     pub(crate) gate: Gate,
     pub(crate) progress: Progress,
+    pressure: Pressure,
     /// Segments that are being written, or wait to be named by a manifest.
     building: Mutex<BTreeSet<SegmentId>>,
     pub(crate) checkpoint_alarm: Alarm,

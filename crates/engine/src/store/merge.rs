@@ -327,6 +327,7 @@ impl Core {
         let info = built.as_ref().map(|built| &built.info);
         self.install_merge(sources, info, base)?;
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
+        self.weigh();
         let rows = info.map_or(0, |info| u64::from(info.rows));
         Ok(Merged {
             sources: sources.len(),

@@ -19,7 +19,7 @@ use crate::layout::StoreLayout;
 /// Writes below this size are gathered up to it.
 const BUFFER_BYTES: usize = 1 << 20;
 /// Space is reserved in steps of this many bytes at most.
-const LARGEST_RESERVE_BYTES: u64 = 64 << 20;
+const LARGEST_RESERVE_BYTES: u64 = 16 << 20;
 
 /// A segment in the making.
 #[derive(Debug)]

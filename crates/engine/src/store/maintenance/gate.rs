@@ -88,6 +88,11 @@ impl Gate {
         self.state.lock().full_disks
     }
 
+    /// Lets time pass, unless something changes.
+    pub(super) fn wait(&self, time: Duration) {
+        self.changed.wait_for(&mut self.state.lock(), time);
+    }
+
     /// What was found of windows and debt is not so any more.
     pub(crate) fn look_again(&self) {
         self.state.lock().may_run = None;

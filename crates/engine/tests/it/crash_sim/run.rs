@@ -153,10 +153,13 @@ impl Run {
                 let outcome = self.with_company(true, || store.flush());
                 self.maintained(outcome, Some(before))?;
             }
-            Step::Merge => {
+            Step::Merge | Step::MergeSome(_) => {
                 let stats = store.stats().map_err(|error| format!("stats: {error}"))?;
                 let room = stats.memtable_bytes < store.settings().memtable_bytes;
-                let outcome = self.with_company(room, || store.merge().map(|_| ()));
+                let outcome = self.with_company(room, || match step {
+                    Step::MergeSome(max) => store.merge_segments(*max).map(|_| ()),
+                    _ => store.merge().map(|_| ()),
+                });
                 self.maintained(outcome, None)?;
             }
             Step::Configure(settings) => {
