@@ -61,6 +61,10 @@ impl Vfs for SlowSync {
         RealVfs.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        RealVfs.hard_link(from, to)
+    }
+
     fn remove_file(&self, path: &Path) -> Result<()> {
         RealVfs.remove_file(path)
     }

@@ -42,6 +42,9 @@ pub enum ErrorKind {
     Unsupported,
     /// A file went away under a reader; refresh the view and try again.
     Stale,
+    /// The changes that were asked for are no longer in the log, or are of another history: copy the store anew, and
+    /// go on from there.
+    Gone,
     /// The store was closed.
     Closed,
     /// The store met a fault of its own and gave up this one thing; please report it. Nothing was written.
@@ -67,6 +70,7 @@ impl ErrorKind {
             ErrorKind::Corrupt => "corrupt",
             ErrorKind::Unsupported => "unsupported",
             ErrorKind::Stale => "stale",
+            ErrorKind::Gone => "gone",
             ErrorKind::Closed => "closed",
             ErrorKind::Internal => "internal",
             ErrorKind::Io => "io",

@@ -82,8 +82,10 @@ pub use options::{
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, JobKind,
-    JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics,
+    CacheStatistics, Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, CheckpointInfo, CommitReceipt, Cursor,
+    ForkOptions, ForkReport, HybridRequest, InDoubt, IndexStatistics, JobKind, JobStatistics, MAX_LIMIT,
+    MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults,
+    Snapshot, StoreStatistics,
     TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
 pub use store_set::{StoreSet, StoreSetConfig, StoreSetStatistics};

@@ -108,6 +108,8 @@ pub struct Settings {
     pub max_frozen_memtables: usize,
     /// A log file of this many bytes is followed by another.
     pub max_wal_file_bytes: u64,
+    /// Most bytes of the log that are kept for whoever follows the changes, beyond what recovery needs.
+    pub max_pinned_log_bytes: u64,
     /// Most bytes of one commit in the log.
     pub max_batch_bytes: u64,
     /// Segments of about the same size that are merged into one.
@@ -143,6 +145,7 @@ impl Default for Settings {
             memtable_age_ms: 0,
             max_frozen_memtables: 2,
             max_wal_file_bytes: 64 << 20,
+            max_pinned_log_bytes: 1 << 30,
             max_batch_bytes: 256 << 20,
             merge_fanout: 8,
             merge_dead_percent: 30,
@@ -242,6 +245,7 @@ impl Settings {
             ("memtable_age_ms", self.memtable_age_ms.to_string()),
             ("max_frozen_memtables", self.max_frozen_memtables.to_string()),
             ("max_wal_file_bytes", self.max_wal_file_bytes.to_string()),
+            ("max_pinned_log_bytes", self.max_pinned_log_bytes.to_string()),
             ("max_batch_bytes", self.max_batch_bytes.to_string()),
             ("merge_fanout", self.merge_fanout.to_string()),
             ("merge_dead_percent", self.merge_dead_percent.to_string()),
@@ -279,6 +283,7 @@ impl Settings {
                 "memtable_age_ms" => self.memtable_age_ms = number()?,
                 "max_frozen_memtables" => self.max_frozen_memtables = number()? as usize,
                 "max_wal_file_bytes" => self.max_wal_file_bytes = number()?,
+                "max_pinned_log_bytes" => self.max_pinned_log_bytes = number()?,
                 "max_batch_bytes" => self.max_batch_bytes = number()?,
                 "merge_fanout" => self.merge_fanout = number()? as usize,
                 "merge_dead_percent" => self.merge_dead_percent = number()?,

@@ -40,7 +40,7 @@ pub struct StorageHeader {
     pub created_us: u64,
     /// The commit up to which everything is in segments.
     pub checkpoint_seqno: SeqNo,
-    /// Counts restores.
+    /// Counts restores and forks: each begins a line of history.
     pub timeline: u64,
 }
 

@@ -29,6 +29,7 @@ const TESTS: &[(&str, Test)] = &[
     ("what_is_missing_is_not_found", what_is_missing_is_not_found),
     ("read_mode_does_not_write", read_mode_does_not_write),
     ("rename_replaces", rename_replaces),
+    ("a_link_is_the_same_file", a_link_is_the_same_file),
     ("removed_files_stay_usable", removed_files_stay_usable),
     ("list_is_sorted", list_is_sorted),
     ("folders_nest", folders_nest),
@@ -178,6 +179,28 @@ fn rename_replaces(vfs: &dyn Vfs, folder: &Path) {
     vfs.rename(&folder.join("other/c"), &folder.join("other/c")).unwrap();
     assert!(vfs.exists(&folder.join("other/c")).unwrap());
     vfs.sync_dir(folder).unwrap();
+}
+
+fn a_link_is_the_same_file(vfs: &dyn Vfs, folder: &Path) {
+    let (a, b) = (folder.join("a"), folder.join("other/b"));
+    let file = create(vfs, &a, b"content");
+    vfs.create_dir_all(&folder.join("other")).unwrap();
+    vfs.hard_link(&a, &b).unwrap();
+    assert_eq!(read_file(vfs, &b).unwrap(), b"content");
+    file.write_at(b"C", 0).unwrap();
+    assert_eq!(read_file(vfs, &b).unwrap(), b"Content");
+    vfs.remove_file(&a).unwrap();
+    assert!(!vfs.exists(&a).unwrap());
+    assert_eq!(read_file(vfs, &b).unwrap(), b"Content", "the other name is still there");
+    drop(create(vfs, &a, b"another"));
+    assert_eq!(read_file(vfs, &b).unwrap(), b"Content");
+    let taken = kind(vfs.hard_link(&a, &b));
+    assert!(!matches!(taken, None | Some(ErrorKind::NotFound | ErrorKind::Unsupported)), "{taken:?}");
+    assert_eq!(read_file(vfs, &b).unwrap(), b"Content", "nothing is replaced");
+    let missing = folder.join("missing");
+    let error = vfs.hard_link(&missing, &folder.join("c")).unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::NotFound, Some(&*missing)));
+    assert_eq!(vfs.list(folder).unwrap(), ["a", "other"]);
 }
 
 fn removed_files_stay_usable(vfs: &dyn Vfs, folder: &Path) {

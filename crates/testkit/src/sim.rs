@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsFile, VfsLock};
-use codegraph_vector_base::{Error, Result};
+use codegraph_vector_base::{Error, ErrorKind, Result};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 pub use crash::CrashStyle;
@@ -37,6 +37,8 @@ type Errno = i32;
 const ENOENT: Errno = 2;
 const EIO: Errno = 5;
 const EBADF: Errno = 9;
+const EEXIST: Errno = 17;
+const EXDEV: Errno = 18;
 const ENOTDIR: Errno = 20;
 const EISDIR: Errno = 21;
 const EINVAL: Errno = 22;
@@ -205,6 +207,31 @@ impl Vfs for SimVfs {
             }
             state.change_names(names::Change::Rename { from, to, ino });
             Ok(())
+        })
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        let linked = self.act(Op::Link, "link", to, |state| {
+            state.check_writable()?;
+            let (from, at) = (state.slot(from)?, state.slot(to)?);
+            let ino = state.at(&from).ok_or(ENOENT)?;
+            state.file(ino)?;
+            if state.at(&at).is_some() {
+                return Err(EEXIST);
+            }
+            state.change_names(names::Change::Link { at, ino });
+            Ok(())
+        });
+        // As the real one does: what may be copied instead is told apart, and what is missing is named.
+        linked.map_err(|error| {
+            let errno = std::error::Error::source(&error)
+                .and_then(|cause| cause.downcast_ref::<io::Error>())
+                .and_then(io::Error::raw_os_error);
+            match errno {
+                Some(EXDEV) => error.as_kind(ErrorKind::Unsupported),
+                Some(ENOENT) => error.at(from),
+                _ => error,
+            }
         })
     }
 

@@ -4,9 +4,11 @@
 
 mod bench;
 mod beside;
+mod changes;
 mod compress;
 mod cycle;
 mod endpoint;
+mod fork;
 mod in_doubt;
 mod index;
 mod index_kill;

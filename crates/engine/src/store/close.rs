@@ -16,6 +16,7 @@ impl Core {
     pub(crate) fn close(&self) -> Result<()> {
         let Some(writer) = &self.writer else {
             self.closed.store(true, Ordering::Release);
+            self.feed.close();
             return Ok(());
         };
         if self.closed.load(Ordering::Acquire) {
@@ -35,6 +36,7 @@ impl Core {
             self.closed.store(true, Ordering::Release);
             drop(lock.take()); // Others may write now, even while handles are left.
         }
+        self.feed.close();
         // Who waits for them would wait for ever; nothing that they get comes to the log any more.
         let held = std::mem::take(&mut *writer.prepared.lock());
         drop(held);

@@ -14,6 +14,7 @@ use codegraph_vector_storage::wal::Log;
 use parking_lot::{Mutex, RwLock};
 
 use super::apply::Totals;
+use super::changes::Feed;
 use super::commit::{Assigned, Pending};
 use super::maintenance::{Background, Maintenance};
 use super::open::RecoveryReport;
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     /// What `apply` keeps up; its lock is what makes it the only one.
     pub(crate) head: Mutex<Head>,
     pub(crate) writer: Option<Writer>,
+    /// What who follows the changes goes by.
+    pub(crate) feed: Feed,
     /// The newest generation and the one before.
     pub(crate) manifests: Mutex<Manifests>,
     pub(crate) recovery: Mutex<RecoveryReport>,

@@ -155,7 +155,7 @@ impl Core {
             return Ok(());
         }
         self.flush()?;
-        self.merge_where_due()
+        self.merge_where_due(Mode::ByHand)
     }
 
     /// Lets a new memtable take the next commits, unless the present one is empty.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use codegraph_vector_base::{Error, ErrorKind, Generation, Result, SegmentId};
 use codegraph_vector_storage::manifest::{self, Manifest, SegmentRef, log_floor, prune, unreferenced};
-use codegraph_vector_storage::{StoreLayout, wal, write_deaths};
+use codegraph_vector_storage::{StoreLayout, write_deaths};
 
 use super::core::{Core, Manifests};
 use crate::segment::Segment;
@@ -74,8 +74,8 @@ impl Core {
         Ok(())
     }
 
-    /// Removes files that neither of the two newest manifests, nor a snapshot in this process,
-    /// needs. Leftovers hurt nobody, so what fails here is tried again the next time.
+    /// Removes files that neither of the two newest manifests, nor a snapshot in this process, nor who follows the
+    /// changes, needs. Leftovers hurt nobody, so what fails here is tried again the next time.
     pub(crate) fn clear_away(&self) -> Result<()> {
         let vfs = &*self.environment.vfs;
         let writer = self.writer()?;
@@ -102,7 +102,6 @@ impl Core {
                 self.caches().forget(id);
             }
         }
-        wal::retain(vfs, &self.layout.wal_dir(), log_floor(&keep))?;
-        Ok(())
+        self.trim_log(&manifests.current, log_floor(&keep))
     }
 }

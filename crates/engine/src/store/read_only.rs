@@ -11,7 +11,8 @@ use codegraph_vector_storage::manifest::{Loaded, Manifest, load_newest};
 use codegraph_vector_storage::wal::{ScanRange, SyncNote, wal_files};
 
 use super::core::{Core, Manifests};
-use super::open::{Bounds, Recovered, assemble, check_not_lost, check_schema, recover, replay};
+use super::create::check_not_lost;
+use super::open::{Bounds, Recovered, assemble, check_schema, recover, replay};
 use crate::budget::Budget;
 use crate::options::{OpenOptions, Settings};
 
@@ -140,6 +141,7 @@ impl Core {
         }
         self.version.store(Arc::new(recovered.version));
         self.visible.store(seqno.0, Ordering::Release);
+        self.feed.refreshed(&head.cut);
         *self.recovery.lock() = recovered.report;
         let kept = Settings::default().with_pairs(&loaded.manifest.settings)?;
         self.settings.store(Arc::new(self.settings().compressed_as(&kept)));
@@ -161,6 +163,7 @@ impl Core {
             return Err(came_between());
         }
         self.visible.store(head.cut.seqno.0, Ordering::Release);
+        self.feed.refreshed(&head.cut);
         followed.map(|_| ())
     }
 }

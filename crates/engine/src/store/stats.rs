@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use codegraph_vector_base::{Lsn, Result, RowChecksumSum, SeqNo};
 use codegraph_vector_storage::wal::{LogStatistics, wal_files};
 
+use super::changes::ChangeStatistics;
 use super::core::Core;
 use super::indexing::IndexStatistics;
 use super::maintenance::{Background, MaintenanceStatistics};
@@ -82,6 +83,8 @@ pub struct StoreStatistics {
     pub index: IndexStatistics,
     /// How vectors are compressed, if they are to be.
     pub compression: Option<CompressionStatistics>,
+    /// The change feed: how far back the log reaches, and who keeps it.
+    pub changes: ChangeStatistics,
     /// What opening the store found and did.
     pub recovery: RecoveryReport,
     /// The last failure of work in the background, if the last work failed.
@@ -150,6 +153,7 @@ impl Core {
             cache: CacheStatistics { block_bytes: caches.block_bytes(), open_files: caches.open_files() },
             index: self.index_statistics(&version),
             compression: self.compression_statistics(&version),
+            changes: self.change_statistics()?,
             recovery: self.recovery.lock().clone(),
             background_error: background_error.map(|error| error.to_string()),
             write_error: log.and_then(|log| log.failure()).map(|error| error.to_string()),

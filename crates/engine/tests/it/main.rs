@@ -3,15 +3,18 @@
 
 mod bad_input;
 mod bad_input_places;
+mod changes;
 mod coded_search;
 mod compression;
 mod concurrency;
 mod corruption;
 mod corruption_examine;
 mod crash_sim;
+mod forks;
 mod found_by_review;
 mod hermitage;
 mod histories;
+mod incremental;
 mod index_life;
 mod maintenance;
 mod metadata_pass;

@@ -68,12 +68,13 @@ fn by_hand_some_are_merged_and_nothing_is_lost() {
     assert_refused(store.merge_segments(0), ErrorKind::InvalidInput, &["at least one"]);
     let dead = store.stats().unwrap().dead_rows;
     let mut dropped = 0;
-    for left in [4, 2, 1] {
-        let before = segments(&store);
+    while segments(&store) > 1 {
+        let before = segments(&store) as usize;
         let report = store.merge_segments(3).unwrap();
-        assert_eq!((report.segments, segments(&store)), (left, left as u64));
-        assert_eq!(report.merged as u64, before - left as u64 + 1);
+        assert!((1..=3).contains(&report.merged), "{report:?}");
+        assert_eq!((report.segments, segments(&store) as usize), (before + 1 - report.merged, report.segments));
         assert!(report.bytes_before > 0 && report.bytes_after > 0 && report.rows > 0, "{report:?}");
+        assert!(report.merged > 1 || report.dropped_rows > 0, "{report:?} gains nothing");
         dropped += report.dropped_rows;
         assert_holds(&store, &model);
     }
@@ -275,7 +276,7 @@ fn a_merge_that_fills_the_disk_is_as_if_it_had_not_been() {
     assert_eq!((sim.used(), sim.paths(), half_files(&sim)), (used, paths, 0));
     let failed = maintenance(&store);
     assert_eq!((failed.failures, failed.jobs.len()), (1, 0));
-    assert!(failed.last_failure.is_some_and(|(why, _)| why.contains("full")));
+    assert!(failed.last_failure.is_some_and(|(why, _)| why.contains("space")));
     put(&store, &mut model, &nodes(&mut Rng::new(6), 500..510)).unwrap();
     assert_holds(&store, &model);
     sim.clear_observer();
@@ -289,7 +290,7 @@ fn at_every_capacity_a_merge_is_whole_or_nothing_and_writes_go_on() {
     for step in 0..12 {
         let (sim, store, mut model) = with_segments(5);
         store.flush().unwrap();
-        sim.set_capacity(Some(sim.used() + step * 2_000));
+        sim.set_capacity(Some(sim.used() + step * 8_000));
         match store.merge() {
             Ok(merged) => whole += merged / 5,
             Err(error) => {
@@ -322,7 +323,7 @@ fn merges_that_fail_in_the_background_are_not_tried_again_at_every_flush() {
     until("a merge that fails", || maintenance(&store).failures > 0);
     let (stats, failed) = (store.stats().unwrap(), maintenance(&store));
     assert!(failed.failures * 4 < stats.flushes, "{} of {} flushes", failed.failures, stats.flushes);
-    assert!(stats.background_error.is_some_and(|why| why.contains("full")));
+    until("it is told", || store.stats().unwrap().background_error.is_some_and(|why| why.contains("space")));
     assert_holds(&store, &model);
     sim.clear_observer();
     until("it is tried again", || maintenance(&store).due_merges == 0 && store.stats().unwrap().merges > 0);

@@ -8,6 +8,8 @@
 
 mod compare;
 mod faults;
+mod feed;
+mod forks;
 mod found;
 mod generate;
 mod image;
@@ -99,6 +101,7 @@ impl Summary {
         self.prepared += other.prepared;
         self.decided += other.decided;
         self.held_up += other.held_up;
+        self.followed += other.followed;
     }
 }
 
@@ -134,6 +137,7 @@ fn a_crash_at_any_call_keeps_every_promise() {
         prepared,
         decided,
         held_up,
+        followed,
         ..
     } = sum;
     let did = [
@@ -150,6 +154,7 @@ fn a_crash_at_any_call_keeps_every_promise() {
         prepared,
         decided,
         held_up,
+        followed / 5,
     ];
     let least = did.into_iter().min();
     assert!(count < 50 || least >= Some(count / 10), "too little happened");
