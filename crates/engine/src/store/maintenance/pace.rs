@@ -88,6 +88,14 @@ impl Vfs for PacedVfs {
         self.vfs.remove_file(path)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.vfs.hard_link(from, to)
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.vfs.remove_dir(path)
+    }
+
     fn create_dir_all(&self, path: &Path) -> Result<()> {
         self.vfs.create_dir_all(path)
     }
