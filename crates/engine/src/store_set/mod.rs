@@ -143,8 +143,9 @@ impl StoreSet {
         self.kept.close(&self.path(name)?)
     }
 
-    /// The same for all that are open. It is done as well when the last handle of the set goes, for those that nobody uses; the
-    /// others are closed by who uses them last.
+    /// The same for all that are open; it waits for those that are being closed in the background. When the last handle of the set
+    /// goes, those that nobody uses are closed as well, but perhaps by such work, a moment later; the others are closed by who uses
+    /// them last.
     ///
     /// # Errors
     /// The first that closing one of them gave. All are closed all the same.
