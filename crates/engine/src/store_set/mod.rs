@@ -122,15 +122,14 @@ impl StoreSet {
         };
         let mut failed = None;
         names.retain(|name| {
-            let is_store = check_name(name).is_ok()
+            check_name(name).is_ok()
                 && StoreLayout::new(self.root().join(name)).is_store(vfs).unwrap_or_else(|error| {
                     // A file is none, and one that is being removed is none any more.
                     if vfs.list(&self.root().join(name)).is_ok() {
                         failed = Some(error);
                     }
                     false
-                });
-            is_store
+                })
         });
         failed.map_or(Ok(names), Err)
     }
