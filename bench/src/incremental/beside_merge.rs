@@ -1,4 +1,5 @@
-//! Batches of ten vectors, submitted and waited for, while one merge follows the other, in turn with a bare write and `fdatasync` of as many bytes.
+//! Batches of ten vectors, submitted and waited for, while one merge follows the other, in turn with a bare write and
+//! `fdatasync` of as many bytes.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

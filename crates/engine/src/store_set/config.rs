@@ -25,7 +25,9 @@ pub struct StoreSetConfig {
     /// Memory of all stores together, about, in bytes: half for what is not flushed yet, a quarter for decompressed
     /// blocks, a quarter for the open stores as such (some 64 KiB each). Mapped files do not count.
     pub memory_bytes: u64,
-    /// Files open at once, in all stores together. Maps do not count: they hold no descriptor.
+    /// Files held open, in all stores together: up to two for each that is open, and up to a quarter of the limit for reading
+    /// blocks; the rest is for what is at work, an opening, flush or merge taking up to four for as long as it lasts. Under
+    /// limits of a few dozen that can be more than the rest. Maps do not count: they hold no descriptor.
     pub max_open_files: u64,
     /// Threads in the background. They are the process's: stores open beside the set share them, and of two sets the
     /// later one's limit counts.

@@ -295,7 +295,12 @@ impl Kept {
 
     pub(super) fn close_all(&self) -> Result<()> {
         let paths = self.slots.lock().paths();
-        paths.iter().fold(Ok(()), |before, path| before.and(self.close(path)))
+        let mut outcome = Ok(());
+        for path in &paths {
+            // The first failure is told, and the others are closed all the same.
+            outcome = outcome.and(self.close(path));
+        }
+        outcome
     }
 
     pub(super) fn statistics(&self) -> StoreSetStatistics {

@@ -122,15 +122,14 @@ impl StoreSet {
         };
         let mut failed = None;
         names.retain(|name| {
-            let is_store = check_name(name).is_ok()
+            check_name(name).is_ok()
                 && StoreLayout::new(self.root().join(name)).is_store(vfs).unwrap_or_else(|error| {
                     // A file is none, and one that is being removed is none any more.
                     if vfs.list(&self.root().join(name)).is_ok() {
                         failed = Some(error);
                     }
                     false
-                });
-            is_store
+                })
         });
         failed.map_or(Ok(names), Err)
     }
@@ -143,8 +142,9 @@ impl StoreSet {
         self.kept.close(&self.path(name)?)
     }
 
-    /// The same for all that are open. It is done as well when the last handle of the set goes, for those that nobody uses; the
-    /// others are closed by who uses them last.
+    /// The same for all that are open; it waits for those that are being closed in the background. When the last handle of the set
+    /// goes, those that nobody uses are closed as well, but perhaps by such work, a moment later; the others are closed by who uses
+    /// them last.
     ///
     /// # Errors
     /// The first that closing one of them gave. All are closed all the same.
