@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use codegraph_vector_ann::Kernels;
+use codegraph_vector_ann::{Hashes, Kernels};
 use codegraph_vector_base::{Crc32c, Error, NodeId, Result, RowChecksum, RowOrdinal};
 use codegraph_vector_storage::SegmentFile;
 use half::f16;
@@ -129,7 +129,8 @@ impl Segment {
             StoredVectors::Full(section) => {
                 let vector = floats(section, self.span(ordinal..ordinal + 1, size_of::<f32>()))?;
                 let expected = self.columns.checksum(ordinal)?.vector;
-                if RowChecksum::of_vector(self.id(ordinal)?, bytemuck::cast_slice(vector)) != expected {
+                let seed = RowChecksum::vector_seed(self.id(ordinal)?);
+                if Hashes::best().hash64(bytemuck::cast_slice(vector), seed) != expected {
                     let at = self.span(ordinal..ordinal + 1, size_of::<f32>()).start;
                     return Err(section.corrupt(at, format!("the vector of row {ordinal} is damaged")));
                 }
