@@ -77,6 +77,10 @@ bench-retrieval *ARGS:
 bench-index *ARGS:
     cargo run --release -p codegraph-vector-bench -- index {{ARGS}}
 
+# Versions of a tree as commits, one after the other into one store. Give --repo PATH --revisions A,B,… or --folders A,B,…
+bench-history *ARGS:
+    cargo run --release -p codegraph-vector-bench -- history {{ARGS}}
+
 # Codecs at equal bytes. Give --base, --queries and --gt; --peers-dir and --python for other libraries; --into BENCHMARKS.md.
 bench-compress *ARGS:
     cargo run --release -p codegraph-vector-bench -- compress {{ARGS}}

@@ -47,13 +47,13 @@ fn write_trees(root: &Path, corpus: &Corpus, copies: usize) -> Outcome<()> {
 
 /// How long something took by the clock, and of the CPUs, in seconds.
 #[derive(Clone, Copy)]
-struct Took {
-    wall: f64,
-    cpu: f64,
+pub(crate) struct Took {
+    pub(crate) wall: f64,
+    pub(crate) cpu: f64,
 }
 
 /// Takes the time. The machine may be busy with something else: then the CPUs' time tells more.
-fn timed<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<(T, Took)> {
+pub(crate) fn timed<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<(T, Took)> {
     let (start, cpu) = (Instant::now(), cpu_seconds()?);
     let done = work()?;
     Ok((done, Took { wall: start.elapsed().as_secs_f64(), cpu: cpu_seconds()? - cpu }))
@@ -69,7 +69,7 @@ fn cpu_seconds() -> Outcome<f64> {
 }
 
 /// The middle of several runs, clock and CPUs each by itself.
-fn middle(runs: &[Took]) -> Took {
+pub(crate) fn middle(runs: &[Took]) -> Took {
     let of = |figure: fn(&Took) -> f64| median(runs.iter().map(figure).collect());
     Took { wall: of(|took| took.wall), cpu: of(|took| took.cpu) }
 }

@@ -7,6 +7,7 @@
 //! `cargo run --release -p codegraph-vector-bench -- retrieval [--corpus stdlib|stdlib-with-tests|crates|PATH]…
 //! [--language NAME] [--minilm DIR] [--show N]`
 //! `cargo run --release -p codegraph-vector-bench -- index [--corpus …] [--dir DIR]`
+//! `cargo run --release -p codegraph-vector-bench -- history --repo PATH --revisions A,B,…|--folders A,B,… [--into BENCHMARKS.md]`
 //! `cargo run --release -p codegraph-vector-bench -- compress|search --base BASE.npy --queries Q.npy --gt GT.npy
 //! [--peers-dir DIR --python PYTHON] [--peers-json LINES] [--peers PART,…] [--rounds N] [--repeat N] [--min-seconds S]
 //! [--json FILE] [--into BENCHMARKS.md [--mark NAME]]`, and `[--codecs PART;…]` or `[--svg FILE] [--ours "WORDS FOR CGV"]`
@@ -28,6 +29,7 @@ mod disk;
 mod endurance;
 mod faiss;
 mod filtered;
+mod history;
 mod import;
 mod incremental;
 mod index;
@@ -68,12 +70,13 @@ struct Args {
     seconds: f64,
     cgroup: Option<PathBuf>,
     endurance: endurance::Options,
+    history: history::Options,
 }
 
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
     let command = given.next().ok_or(
-        "say what to measure: store, scan, memory, retrieval, index, compress, search, txn, many, incremental, live, filtered, churn, endurance, overhead or memory-limit",
+        "say what to measure: store, scan, memory, retrieval, index, history, compress, search, txn, many, incremental, live, filtered, churn, endurance, overhead or memory-limit",
     )?;
     let mut args = Args {
         command,
@@ -90,6 +93,7 @@ fn args() -> Result<Args, String> {
         seconds: 60.0,
         cgroup: None,
         endurance: endurance::Options::default(),
+        history: history::Options::default(),
     };
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -114,7 +118,7 @@ fn args() -> Result<Args, String> {
                 args.seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?
             }
             "--cgroup" => args.cgroup = Some(value.into()),
-            _ if args.beside.set(&name, &value)? || args.endurance.set(&name, &value)? => {}
+            _ if args.beside.set(&name, &value)? || args.endurance.set(&name, &value)? || args.history.set(&name, &value)? => {}
             _ => return Err(format!("{name} is not known")),
         }
     }
@@ -199,6 +203,12 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             let corpora = &args.retrieval.corpora;
             let which = corpora.first().map_or("stdlib", String::as_str);
             index::run(folder.path(), which, &mut report).map_err(plain)?;
+        }
+        "history" => {
+            let table = history::run(folder.path(), &args.history, &mut report).map_err(plain)?;
+            print!("{table}\n{report}");
+            args.beside.write("history", &format!("{table}\n{report}"))?;
+            return Ok(());
         }
         "compress" | "search" => {
             let (options, python) = (&args.beside, args.python.as_deref());

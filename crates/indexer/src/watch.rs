@@ -174,13 +174,14 @@ impl Round<'_> {
             entering: self.ears.entering(),
             ..Job::of_folder(self.store, self.root, self.embedder, self.options)
         };
+        let before = self.store.stats()?.seqno;
         let outcome = index::run(&job, &mut |progress| told(WatchEvent::Progress(progress)))?;
         let paths = match what {
             What::Paths(paths) => Some(paths.iter().map(str::to_owned).collect()),
             What::Folder | What::Commit(_) => None,
         };
         let summary = outcome.summary;
-        let idle = summary.files_indexed + summary.files_removed == 0 && summary.problems.is_empty();
+        let idle = self.store.stats()?.seqno == before && summary.problems.is_empty();
         if is_first || !idle {
             told(WatchEvent::Round(WatchRound { paths, summary }));
         }

@@ -37,6 +37,12 @@ impl From<&str> for Item {
     }
 }
 
+impl From<String> for Item {
+    fn from(text: String) -> Self {
+        Self::File(text.into_bytes())
+    }
+}
+
 /// A folder on the way to being written.
 #[derive(Default)]
 struct Folder {

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use codegraph_vector::{EmbedderId, Error, ErrorKind, Result};
+use codegraph_vector::Result;
 use codegraph_vector_indexer::{
-    Embedder, IndexOptions, IndexProgress, IndexSummary, NodeText, Problem, index, printable, root_of,
+    IndexOptions, IndexProgress, IndexSummary, Problem, Stop, index, printable, root_of,
 };
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext, RoleServer};
@@ -33,7 +32,8 @@ pub(crate) struct Indexing {
     /// What is indexed if the store does not know.
     folder: PathBuf,
     turn: Arc<Mutex<()>>,
-    stop: Arc<AtomicBool>,
+    /// Of the run that is under way, or of the last one.
+    stop: std::sync::Mutex<Stop>,
 }
 
 /// What a run did.
@@ -53,9 +53,13 @@ impl Indexing {
         Self { workspace, folder, turn: Arc::default(), stop: Arc::default() }
     }
 
-    /// Ends a run at its next batch; what it stored until then stays.
+    /// Ends a run between two files; what it stored until then stays.
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop_of_run().stop();
+    }
+
+    fn stop_of_run(&self) -> std::sync::MutexGuard<'_, Stop> {
+        self.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Runs, and tells whoever asked how far it is.
@@ -65,11 +69,13 @@ impl Indexing {
                 "this server is already indexing; wait until that run is done. Searching works meanwhile",
             )
         })?;
-        self.stop.store(false, Ordering::Relaxed);
+        let stop = Stop::default();
+        *self.stop_of_run() = stop.clone();
+        let options = IndexOptions { stop: stop.clone(), ..IndexOptions::default() };
         let (told, heard) = watch::channel(IndexProgress::default());
-        let (workspace, folder, stop) = (self.workspace.clone(), self.folder.clone(), self.stop.clone());
+        let (workspace, folder) = (self.workspace.clone(), self.folder.clone());
         let mut work = spawn_blocking(move || {
-            let outcome = index_all(&workspace, folder, stop, &mut |progress| {
+            let outcome = index_all(&workspace, folder, &options, &mut |progress| {
                 told.send_replace(progress);
             });
             drop(turn); // The store is closed by now: whoever comes next can open it.
@@ -84,7 +90,7 @@ impl Indexing {
                     let now = *heard.borrow();
                     teller.tell(now).await;
                 }
-                () = context.ct.cancelled(), if !self.stop.load(Ordering::Relaxed) => self.stop(),
+                () = context.ct.cancelled(), if !stop.is_stopped() => stop.stop(),
             }
         };
         let last = *heard.borrow();
@@ -99,13 +105,12 @@ impl Indexing {
 fn index_all(
     workspace: &Workspace,
     folder: PathBuf,
-    stop: Arc<AtomicBool>,
+    options: &IndexOptions,
     progress: &mut (dyn FnMut(IndexProgress) + Send),
 ) -> Result<Reindexed> {
     let (store, embedder) = workspace.open_indexing(None)?;
     let root = root_of(&store)?.filter(|root| root.is_dir()).unwrap_or(folder);
-    let embedder = Stoppable { embedder, stop };
-    let summary = index(&store, &root, &embedder, &IndexOptions::default(), progress);
+    let summary = index(&store, &root, &*embedder, options, progress);
     let closed = store.close();
     let summary = summary?;
     closed?;
@@ -139,44 +144,6 @@ impl Teller {
         }
         // If the client is gone there is nobody to tell, and the run ends by its token.
         let _ = peer.notify_progress(note).await;
-    }
-}
-
-/// An embedder that fails once it is to stop, which ends a run between two files.
-struct Stoppable {
-    embedder: Box<dyn Embedder>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Embedder for Stoppable {
-    fn id(&self) -> EmbedderId {
-        self.embedder.id()
-    }
-
-    fn dimension(&self) -> usize {
-        self.embedder.dimension()
-    }
-
-    fn batch(&self) -> usize {
-        self.embedder.batch()
-    }
-
-    fn concurrency(&self) -> usize {
-        self.embedder.concurrency()
-    }
-
-    fn embed_nodes(&self, nodes: &[NodeText<'_>]) -> Result<Vec<Vec<f32>>> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::new(
-                ErrorKind::Closed,
-                "indexing was cancelled; what is stored stays, and the next run goes on from there",
-            ));
-        }
-        self.embedder.embed_nodes(nodes)
-    }
-
-    fn embed_query(&self, text: &str) -> Result<Vec<f32>> {
-        self.embedder.embed_query(text)
     }
 }
 

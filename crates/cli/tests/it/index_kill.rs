@@ -21,26 +21,28 @@ const KILLS_IN_THE_MIDST: usize = 1;
 const MAX_RUNS: u64 = 200;
 /// Files that are made, beside the sources of this repository: more than go into one sync.
 const FILES: u64 = 500;
-const TREE: &str = "tree";
+pub(crate) const TREE: &str = "tree";
 
 /// The rows of each path.
-type Rows = BTreeMap<String, Vec<CodeNode>>;
+pub(crate) type Rows = BTreeMap<String, Vec<CodeNode>>;
 
 /// A tree that changes.
-struct Tree<'a> {
+pub(crate) struct Tree<'a> {
     folder: &'a Folder,
+    /// Most files that are made.
+    files: u64,
     /// The version of each file that is there.
-    versions: BTreeMap<u64, u64>,
+    pub(crate) versions: BTreeMap<u64, u64>,
     edits: u64,
 }
 
-fn name(file: u64) -> String {
+pub(crate) fn name(file: u64) -> String {
     let extension = ["rs", "py", "js", "go", "java"][file as usize % 5];
     format!("{TREE}/made/m{}/f{file}.{extension}", file % 7)
 }
 
 /// A few definitions that say which file and version they are of.
-fn text(file: u64, version: u64) -> String {
+pub(crate) fn text(file: u64, version: u64) -> String {
     let one = |number: u64| {
         let name = format!("step{number}Of{file}");
         // The first part is the same in all versions, so that some nodes are reused.
@@ -85,22 +87,26 @@ fn copy_own_sources(folder: &Folder) -> usize {
 }
 
 impl<'a> Tree<'a> {
-    fn new(folder: &'a Folder) -> Self {
-        assert!(copy_own_sources(folder) > 50);
-        let mut tree = Self { folder, versions: BTreeMap::new(), edits: 0 };
-        (0..FILES).for_each(|file| tree.write(file));
+    pub(crate) fn new(folder: &'a Folder, files: u64) -> Self {
+        let mut tree = Self { folder, files, versions: BTreeMap::new(), edits: 0 };
+        (0..files).for_each(|file| tree.write(file));
         tree
     }
 
     fn write(&mut self, file: u64) {
         self.edits += 1;
         self.versions.insert(file, self.edits);
-        self.folder.source(&name(file), &text(file, self.edits));
+        let hidden = format!("{TREE}/.new");
+        self.folder.source(&hidden, &text(file, self.edits));
+        let path = self.folder.path().join(name(file));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // At once, so that whoever watches never finds half of it.
+        fs::rename(self.folder.path().join(hidden), path).unwrap();
     }
 
     /// Rewrites, removes and makes files, each time others.
-    fn edit(&mut self, round: u64) {
-        for file in (0..FILES).filter(|file| (file * 31 + round * 17) % 5 < 2) {
+    pub(crate) fn edit(&mut self, round: u64) {
+        for file in (0..self.files).filter(|file| (file * 31 + round * 17) % 5 < 2) {
             if (file + round).is_multiple_of(6) && self.versions.remove(&file).is_some() {
                 fs::remove_file(self.folder.path().join(name(file))).unwrap();
             } else {
@@ -112,7 +118,7 @@ impl<'a> Tree<'a> {
 
 /// What is in a store, as a reader beside its writer sees it, or as whoever writes next finds it; nothing in one
 /// that is not made yet.
-fn rows(folder: &Folder, store: &str, read_only: bool) -> Rows {
+pub(crate) fn rows(folder: &Folder, store: &str, read_only: bool) -> Rows {
     let path = folder.path().join(store);
     let options = OpenOptions { must_exist: true, read_only, ..OpenOptions::default() };
     let mut rows = Rows::new();
@@ -131,19 +137,21 @@ fn rows(folder: &Folder, store: &str, read_only: bool) -> Rows {
     rows
 }
 
-/// The rows of a fresh index of the tree.
-fn fresh(folder: &Folder) -> Rows {
+/// The rows of a fresh index, as the command that ends with the name of its store makes it.
+pub(crate) fn fresh(folder: &Folder, index: &[&str]) -> Rows {
     let _ = fs::remove_dir_all(folder.path().join("fresh"));
-    folder.here(&["index", TREE, "--store", "fresh"]);
+    folder.here(&[index, &["fresh"]].concat());
     rows(folder, "fresh", true)
 }
 
 #[test]
 fn a_killed_index_has_whole_files_only_and_the_next_run_completes_it() {
     let folder = Folder::new();
-    let mut tree = Tree::new(&folder);
+    let mut tree = Tree::new(&folder, FILES);
+    assert!(copy_own_sources(&folder) > 50);
+    let index = ["index", TREE, "--store"];
     let start = Instant::now();
-    let mut wanted = fresh(&folder);
+    let mut wanted = fresh(&folder, &index);
     let mut whole_run = start.elapsed();
     let (mut before, mut wanted_before) = (Rows::new(), Rows::new());
     let (mut kills, mut in_the_midst) = (0, 0);
@@ -190,7 +198,7 @@ fn a_killed_index_has_whole_files_only_and_the_next_run_completes_it() {
         }
         tree.edit(round);
         before = after;
-        wanted_before = std::mem::replace(&mut wanted, fresh(&folder));
+        wanted_before = std::mem::replace(&mut wanted, fresh(&folder, &index));
     }
     assert!(
         kills >= KILLS && in_the_midst >= KILLS_IN_THE_MIDST,

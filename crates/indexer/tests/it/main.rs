@@ -10,3 +10,4 @@ mod index_interrupted;
 mod index_steps;
 mod index_stores;
 mod index_walk;
+mod watching;
