@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use codegraph_vector::{EmbedderId, IndexPolicy, Metric, NodeId, parse_node_id};
 
 use crate::commands::{
-    bench, changes, completions, compress, delete, export, flush, fork, get, import, in_doubt, index, man, mcp, merge,
-    query, search, stats, verify,
+    bench, changes, completions, compress, delete, export, flush, fork, get, import, in_doubt, index, man,
+    mcp, merge, query, search, stats, verify,
 };
 
 /// The persistent vector store for code graphs.

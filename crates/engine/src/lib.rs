@@ -72,7 +72,8 @@ pub use options::{
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, CheckpointInfo, CommitReceipt, Cursor, ForkOptions, ForkReport, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT,
+    CacheStatistics, Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, CheckpointInfo,
+    CommitReceipt, Cursor, ForkOptions, ForkReport, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT,
     Match, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics,
     TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
 };

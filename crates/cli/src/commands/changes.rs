@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use codegraph_vector::{
-    Change, Changes, ChangesFrom, CodeNode, Cursor, Error, PersistentVectorStore, Result, SeqNo, node_id_to_json,
+    Change, Changes, ChangesFrom, CodeNode, Cursor, Error, PersistentVectorStore, Result, SeqNo,
+    node_id_to_json,
 };
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -52,7 +53,9 @@ fn from(text: &str) -> std::result::Result<ChangesFrom, String> {
         return Ok(SeqNo(number).into());
     }
     let cursor: Result<Cursor> = text.parse();
-    cursor.map(ChangesFrom::from).map_err(|_| "expected a cursor, as in 0:41, or the number of a commit".to_owned())
+    cursor
+        .map(ChangesFrom::from)
+        .map_err(|_| "expected a cursor, as in 0:41, or the number of a commit".to_owned())
 }
 
 #[derive(Serialize)]

@@ -62,7 +62,8 @@ pub(crate) fn run(globals: &Globals, args: &ForkArgs) -> Result<(), Failure> {
         let vectors = output::count(document.active_vectors, "vector");
         writeln!(out, "{} has {vectors} as of commit {}", document.path, document.seqno)?;
         if document.copied > 0 {
-            let (files, bytes) = (output::count(document.copied, "file"), output::bytes(document.copied_bytes));
+            let (files, bytes) =
+                (output::count(document.copied, "file"), output::bytes(document.copied_bytes));
             writeln!(out, "{files} ({bytes}) could not be linked and were copied")?;
         }
         if !document.rolled_back.is_empty() {

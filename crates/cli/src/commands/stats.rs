@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use codegraph_vector::{
-    ChangePin, ChangeStatistics, CompressionStatistics, EmbedderId, IndexStatistics, StorageHeader, StoreStatistics,
+    ChangePin, ChangeStatistics, CompressionStatistics, EmbedderId, IndexStatistics, StorageHeader,
+    StoreStatistics,
 };
 use codegraph_vector_indexer::{printable, root_of};
 use serde::Serialize;
@@ -251,7 +252,8 @@ impl Shown {
             line("in doubt", format!("{prepared}: see cgv in-doubt"))?;
         }
         for pin in &self.changes.pins {
-            let lag = format!("{}, {}", output::count(pin.lag_commits, "commit"), output::bytes(pin.lag_bytes));
+            let lag =
+                format!("{}, {}", output::count(pin.lag_commits, "commit"), output::bytes(pin.lag_bytes));
             let state = if pin.lost { "lost".to_owned() } else { format!("{lag} behind") };
             line("pin of changes", format!("{} at {}: {state}", pin.name, pin.cursor))?;
         }

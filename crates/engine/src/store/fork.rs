@@ -145,7 +145,8 @@ impl Core {
         let vfs = &*self.environment.vfs;
         let mut id = [0; 16];
         self.environment.random.fill(&mut id)?;
-        let mut making = Making { source: &self.layout, target, vfs, linked: BTreeSet::new(), copied: (0, 0) };
+        let mut making =
+            Making { source: &self.layout, target, vfs, linked: BTreeSet::new(), copied: (0, 0) };
         let (source, segments) = self.bring_segments(&mut making, StoreId(id))?;
         let manifest = manifest_of(&source, StoreId(id), segments, self.environment.clock.now_us());
         // Those of manifests that were left behind.
@@ -185,7 +186,9 @@ impl Core {
                     let is_newest = self.manifests.lock().current.generation == source.generation;
                     match (is_newest, attempt < ATTEMPTS) {
                         (true, _) => {
-                            return Err(error.as_kind(ErrorKind::Corrupt).context("a file of the store is missing"));
+                            return Err(error
+                                .as_kind(ErrorKind::Corrupt)
+                                .context("a file of the store is missing"));
                         }
                         (false, true) => attempt += 1,
                         (false, false) => return Err(error.as_kind(ErrorKind::Stale)),

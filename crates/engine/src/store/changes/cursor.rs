@@ -39,7 +39,9 @@ impl FromStr for Cursor {
         let cursor = parts.and_then(|(timeline, seqno)| {
             Some(Self { timeline: number(timeline)?, seqno: SeqNo(number(seqno)?) })
         });
-        cursor.ok_or_else(|| Error::invalid(format!("{text:?} is no cursor, which is TIMELINE:SEQNO, as in 0:42")))
+        cursor.ok_or_else(|| {
+            Error::invalid(format!("{text:?} is no cursor, which is TIMELINE:SEQNO, as in 0:42"))
+        })
     }
 }
 

@@ -94,7 +94,10 @@ impl Feed {
     /// Sleeps until the feed goes on behind `lsn`, or the store is closed; `false` if that took too long.
     pub(super) fn wait_beyond(&self, lsn: Lsn, timeout: Duration) -> bool {
         let mut ends = self.ends.lock();
-        !self.grown.wait_while_for(&mut ends, |ends| ends.end().lsn <= lsn && !ends.closed, timeout).timed_out()
+        !self
+            .grown
+            .wait_while_for(&mut ends, |ends| ends.end().lsn <= lsn && !ends.closed, timeout)
+            .timed_out()
     }
 
     /// Keeps all of the log, until the hold is moved or dropped.

@@ -151,11 +151,8 @@ impl Changes {
                 while let Some(record) = group.record(*at) {
                     *at += 1;
                     let mut change = None;
-                    let mut meaning = Meaning {
-                        core: &self.core,
-                        cursor: &mut self.cursor,
-                        prepared: &mut self.prepared,
-                    };
+                    let mut meaning =
+                        Meaning { core: &self.core, cursor: &mut self.cursor, prepared: &mut self.prepared };
                     self.assembler.feed(&record, self.core.dimension, |entry| {
                         change = meaning.take(entry)?;
                         Ok(())
@@ -272,7 +269,9 @@ impl Core {
             for record in group.records() {
                 assembler.feed(&record, self.dimension, |entry| {
                     match entry {
-                        Entry::Prepare(transaction) if transaction.head.txn == txn => found = Some(transaction),
+                        Entry::Prepare(transaction) if transaction.head.txn == txn => {
+                            found = Some(transaction)
+                        }
                         _ => {}
                     }
                     Ok(())
