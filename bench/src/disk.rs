@@ -69,6 +69,10 @@ impl Vfs for SlowSync {
         RealVfs.remove_file(path)
     }
 
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        RealVfs.remove_dir(path)
+    }
+
     fn create_dir_all(&self, path: &Path) -> Result<()> {
         RealVfs.create_dir_all(path)
     }

@@ -1,7 +1,9 @@
 //! Benchmarks as ratios in one run: what the store does beside what the disk and the memory can do.
 //!
 //! `cargo run --release -p codegraph-vector-bench -- store|scan [--data BASE.npy] [--queries Q.npy] [--python PYTHON] [--dir DIR]`
-//! `cargo run --release -p codegraph-vector-bench -- memory|txn [--rows N] [--dir DIR]`
+//! `cargo run --release -p codegraph-vector-bench -- memory|txn|many [--rows N] [--dir DIR] [--into BENCHMARKS.md]`, where `many` is of N stores
+//! `cargo run --release -p codegraph-vector-bench -- incremental [--seconds S] [--python PYTHON --peers-dir DIR] [--peers PART,…] [--rounds N]
+//! [--into BENCHMARKS.md] [--dir DIR]`
 //! `cargo run --release -p codegraph-vector-bench -- retrieval [--corpus stdlib|stdlib-with-tests|crates|PATH]…
 //! [--language NAME] [--minilm DIR] [--show N]`
 //! `cargo run --release -p codegraph-vector-bench -- index [--corpus …] [--dir DIR]`
@@ -24,8 +26,10 @@ mod disk;
 mod faiss;
 mod filtered;
 mod import;
+mod incremental;
 mod index;
 mod live;
+mod many;
 mod memory;
 mod memory_limit;
 mod overhead;
@@ -65,7 +69,7 @@ struct Args {
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
     let command = given.next().ok_or(
-        "say what to measure: store, scan, memory, retrieval, index, compress, search, txn, live, filtered, churn, overhead or memory-limit",
+        "say what to measure: store, scan, memory, retrieval, index, compress, search, txn, many, incremental, live, filtered, churn, overhead or memory-limit",
     )?;
     let mut args = Args {
         command,
@@ -172,6 +176,15 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             txn::run(folder.path(), args.rows, &mut report)?;
             args.beside.write("txn", &report.to_string())?;
         }
+        "many" => {
+            many::run(folder.path(), args.rows.min(2_000), &mut report)?;
+            args.beside.write("many", &report.to_string())?;
+        }
+        "incremental" => {
+            let (python, options) = (args.python.as_deref(), &args.beside);
+            incremental::run(folder.path(), python, options, args.seconds, &mut report)?;
+            args.beside.write("incremental", &report.to_string())?;
+        }
         "retrieval" => retrieval::run(folder.path(), &args.retrieval, &mut report).map_err(plain)?,
         "index" => {
             let corpora = &args.retrieval.corpora;
@@ -188,6 +201,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         }
         "live" | "filtered" | "churn" | "overhead" | "memory-limit" => searches(folder.path(), &args)?,
         // Some benchmarks start themselves again with these, to look at fresh processes.
+        "many-child" => many::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,
         "open" => memory::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,
         "limited-search" => {
             let queries = args.queries.ok_or("--queries is missing")?;

@@ -53,6 +53,12 @@ pub trait Vfs: Send + Sync + Debug {
     /// Removes a name. Open files and maps of it stay usable.
     fn remove_file(&self, path: &Path) -> Result<()>;
 
+    /// Removes a folder that nothing is in.
+    ///
+    /// # Errors
+    /// `NotFound`; any other if something is in it, or it is none.
+    fn remove_dir(&self, path: &Path) -> Result<()>;
+
     /// Makes a folder and those above it; fine if they exist.
     fn create_dir_all(&self, path: &Path) -> Result<()>;
 

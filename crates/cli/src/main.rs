@@ -13,6 +13,7 @@ mod hits;
 mod import;
 mod location;
 mod mcp;
+mod maintained;
 mod measured;
 mod output;
 mod place;

@@ -17,7 +17,7 @@ use crate::options::{EmbedderId, OpenOptions, Settings};
 use crate::store::core::Handle;
 use crate::store::{
     CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, Locking, Match, PendingWrite, RecoveryReport,
-    SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport,
+    Mode, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport,
     Write, WriteOutcome,
 };
 
@@ -341,7 +341,7 @@ impl PersistentVectorStore {
     /// # Errors
     /// Those of a merge.
     pub fn build_indexes(&self) -> Result<usize> {
-        self.core.build_indexes()
+        self.core.build_indexes(Mode::ByHand)
     }
 
     /// Reads every manifest, block, row and log record of the store again and lists what is damaged, also
@@ -470,7 +470,7 @@ impl PersistentVectorStore {
     }
 }
 
-fn default_backups(path: &Path) -> PathBuf {
+pub(crate) fn default_backups(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".backups");
     name.into()

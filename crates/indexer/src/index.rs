@@ -1,14 +1,18 @@
-//! Indexing: a folder's files into a store, each replaced as a whole; only what changed is read.
+//! Indexing: the files of a folder, or of a commit, into a store, each replaced as a whole; only what changed is read.
 //!
-//! A walker finds files and passes over those that are as they were ([`plan`]); workers read, parse and, where that
+//! A walker finds files ([`origin`]) and passes over those that are as they were ([`plan`]); workers read, parse and, where that
 //! is cheap, embed the others ([`work`]); for an embedder that wants few calls with many texts these are gathered
 //! ([`gather`]); one thread stores what is complete ([`commit`]). All that is under way fits a [`budget`].
 
+mod basis;
 mod budget;
 mod commit;
 mod gather;
+mod git;
+mod origin;
 mod plan;
 mod rows;
+mod scope;
 mod source;
 mod statistics;
 mod walk;
@@ -16,23 +20,31 @@ mod work;
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use codegraph_vector::{Clock, Error, PersistentVectorStore, Result};
+use codegraph_vector::{Clock, Error, Filter, PersistentVectorStore, Result, Snapshot};
 use codegraph_vector_base::SystemClock;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
+use self::basis::Basis;
+pub use self::basis::commit_of;
 use self::budget::Budget;
-use self::commit::Committer;
+use self::commit::{Committer, Outcome};
+use self::git::Commit;
+use self::origin::{Found, Origin};
 use self::plan::Plan;
 pub(crate) use self::rows::{FILE_HASH, file_id, hash_text};
+pub(crate) use self::scope::{Paths, below};
 use self::source::Hook;
-use self::walk::{Seen, walk};
+pub(crate) use self::walk::Entering;
+use self::walk::{At, Seen};
 use self::work::{Counters, Done, Run, Worked};
 use crate::embed::Embedder;
 use crate::root;
+use crate::stop::Stop;
 
 /// The store's property that says when the last run began that saw all of the folder, in µs since the Unix epoch.
 const CHECKED: &str = "index.checked_us";
@@ -47,6 +59,8 @@ const MAX_PATHS: usize = 256;
 const MAX_FILES: usize = 64;
 /// Most calls of an embedder at a time, whatever it wants.
 const MAX_CALLS: usize = 64;
+/// Most paths that the store is asked for at once.
+const MAX_ASKED: usize = 4096;
 
 /// How a folder is indexed.
 #[derive(Clone, Debug)]
@@ -57,11 +71,13 @@ pub struct IndexOptions {
     pub threads: usize,
     /// Takes the folder even if the store was made of another one that is still there.
     pub reroot: bool,
+    /// Ends the run, with [`Closed`](codegraph_vector::ErrorKind::Closed), once it is said.
+    pub stop: Stop,
 }
 
 impl Default for IndexOptions {
     fn default() -> Self {
-        Self { max_file_bytes: 4 << 20, threads: 0, reroot: false }
+        Self { max_file_bytes: 4 << 20, threads: 0, reroot: false, stop: Stop::default() }
     }
 }
 
@@ -92,7 +108,7 @@ pub struct Problem {
 /// What a run did. The names are kept: other programs read them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct IndexSummary {
-    /// Source files that were found.
+    /// Source files that were found: all there are, or those that changed if the run was told (`since`, or by a watch).
     pub files: u64,
     /// Of these, as they were at the last run.
     pub files_unchanged: u64,
@@ -116,6 +132,10 @@ pub struct IndexSummary {
     pub seconds: f64,
     /// What was left out and why; the first thousand.
     pub problems: Vec<Problem>,
+    /// The commit that the files are of, if they are of one.
+    pub commit: Option<String>,
+    /// The commit that the store was the index of, if only what changed since was looked at.
+    pub since: Option<String>,
 }
 
 /// Makes the store what an index of `root` has to be. `progress` is called now and then, from one thread at a time.
@@ -131,59 +151,187 @@ pub fn index(
     options: &IndexOptions,
     progress: &mut (dyn FnMut(IndexProgress) + Send),
 ) -> Result<IndexSummary> {
-    store.limit_memtables(Some(MEMTABLE_BYTES));
-    let outcome = index_with(store, root, embedder, options, progress, &|_| Ok(()));
-    store.limit_memtables(None);
-    outcome
+    let job = Job::of_folder(store, root, embedder, options);
+    run(&job, progress).map(|outcome| outcome.summary)
 }
 
-/// [`index`], with a hook for tests.
-fn index_with(
+/// Makes the store what an index of a commit has to be, from the repository that the folder `root` lies in, without a
+/// checkout: of the files below `root`, as the commit has them. `revision` is what `git rev-parse` takes: an id, a
+/// branch, a tag, `HEAD~3`.
+///
+/// Files are known by the ids of their blobs. If the store is the index of another commit that is still in the
+/// repository, only what is not the same in both is looked at. What a file system or a `.gitignore` says of files does not
+/// matter; hidden files, links and submodules are left out.
+///
+/// # Errors
+/// Those of [`index`]; `NotFound` if there is no repository, no such commit, or no such folder in it.
+pub fn index_commit(
     store: &PersistentVectorStore,
     root: &Path,
+    revision: &str,
     embedder: &dyn Embedder,
     options: &IndexOptions,
     progress: &mut (dyn FnMut(IndexProgress) + Send),
-    hook: Hook<'_>,
 ) -> Result<IndexSummary> {
+    let job = Job { what: What::Commit(revision), ..Job::of_folder(store, root, embedder, options) };
+    run(&job, progress).map(|outcome| outcome.summary)
+}
+
+/// What a run is to do.
+pub(crate) struct Job<'a> {
+    pub(crate) store: &'a PersistentVectorStore,
+    pub(crate) root: &'a Path,
+    pub(crate) what: What<'a>,
+    pub(crate) embedder: &'a dyn Embedder,
+    pub(crate) options: &'a IndexOptions,
+    /// Is told of the folders that the walk goes into.
+    pub(crate) entering: Option<Entering>,
+    /// For tests.
+    pub(crate) hook: Hook<'a>,
+}
+
+/// What is indexed.
+#[derive(Clone)]
+pub(crate) enum What<'a> {
+    /// The whole folder.
+    Folder,
+    /// What these cover of it; the rest is as it was.
+    Paths(Arc<Paths>),
+    /// The folder as this commit has it.
+    Commit(&'a str),
+}
+
+impl<'a> Job<'a> {
+    /// To index a folder.
+    pub(crate) fn of_folder(
+        store: &'a PersistentVectorStore,
+        root: &'a Path,
+        embedder: &'a dyn Embedder,
+        options: &'a IndexOptions,
+    ) -> Self {
+        Self { store, root, what: What::Folder, embedder, options, entering: None, hook: &|_| Ok(()) }
+    }
+}
+
+/// Does it, within the memory that indexing may take.
+pub(crate) fn run(job: &Job<'_>, progress: &mut (dyn FnMut(IndexProgress) + Send)) -> Result<Outcome> {
+    job.store.limit_memtables(Some(MEMTABLE_BYTES));
+    let outcome = run_within(job, progress);
+    job.store.limit_memtables(None);
+    outcome
+}
+
+fn run_within(job: &Job<'_>, progress: &mut (dyn FnMut(IndexProgress) + Send)) -> Result<Outcome> {
+    let Job { store, embedder, options, .. } = *job;
     let clock = SystemClock::new();
-    let root = root::open_root(root)?;
+    let root = root::open_root(job.root)?;
     check_embedder(store, embedder)?;
+    let commit = match job.what {
+        What::Commit(revision) => Some(Commit::open(&root, revision)?),
+        What::Folder | What::Paths(_) => None,
+    };
     let started_us = i64::try_from(clock.now_us()).unwrap_or(i64::MAX);
     if !root::is_claimed(store, &root)? {
         // What was checked elsewhere proves nothing here.
         root::check_claim(store, &root, options.reroot)?;
         store.set_property(CHECKED, None)?;
+        basis::record(store, None)?;
         root::claim(store, &root)?;
     }
     // A clock that was ahead of this one proves nothing, either.
     let checked_us = store.property(CHECKED)?.and_then(|text| text.parse().ok());
     let checked_us = checked_us.filter(|checked_us| *checked_us <= started_us).unwrap_or(i64::MIN);
-    let plan = Plan::load(store.snapshot()?, checked_us)?;
+    let basis = Basis::of_store(store)?;
+    let (origin, filters) = origin_of(job, &root, commit.as_ref(), basis.as_ref())?;
+    let compared = matches!(origin, Origin::Commit { changes: Some(_), .. });
+    if !filters.is_empty() {
+        // From the first write on, it is the index of no commit.
+        basis::record(store, None)?;
+    }
+    let snapshot = store.snapshot()?;
+    let mut outcome = run_over(job, &origin, snapshot, &filters, checked_us, progress)?;
+    let is_whole = outcome.checked && outcome.unsettled.is_empty();
+    match (&job.what, &commit) {
+        (_, Some(commit)) if is_whole => basis::record(store, Some((commit, options.max_file_bytes)))?,
+        (What::Folder, _) if outcome.checked && outcome.read > 0 => {
+            store.set_property(CHECKED, Some(&started_us.to_string()))?;
+        }
+        _ => {}
+    }
+    if embedder.uses_corpus() {
+        statistics::refresh(store, &origin, options.max_file_bytes, &outcome.summary)?;
+    }
+    outcome.summary.commit = commit.map(|commit| commit.id());
+    outcome.summary.since = basis.filter(|_| compared).map(|basis| basis.commit);
+    outcome.summary.seconds = clock.monotonic().as_secs_f64();
+    Ok(outcome)
+}
+
+/// Where the files come from, and what the store is asked for to compare them with.
+fn origin_of<'a>(
+    job: &'a Job<'_>,
+    root: &'a Path,
+    commit: Option<&'a Commit>,
+    basis: Option<&Basis>,
+) -> Result<(Origin<'a>, Vec<Filter>)> {
+    let max_file_bytes = job.options.max_file_bytes;
+    if let Some(commit) = commit {
+        let changes = match basis {
+            Some(basis) => basis.changes(job.store, commit, max_file_bytes)?,
+            None => None,
+        };
+        let filters = changes.as_ref().map(|changes| {
+            let asked = changes.paths.chunks(MAX_ASKED);
+            asked.map(|paths| Filter::any_of("path", paths.iter().map(String::as_str))).collect()
+        });
+        let filters = filters.unwrap_or_else(|| vec![Filter::everything()]);
+        return Ok((Origin::Commit { commit, changes }, filters));
+    }
+    let paths = match &job.what {
+        What::Paths(paths) => Some(paths.clone()),
+        What::Folder | What::Commit(_) => None,
+    };
+    let filter = paths.as_ref().map_or_else(Filter::everything, |paths| paths.filter());
+    let (store, entering) = (job.store.path(), job.entering.clone());
+    Ok((Origin::Folder { root, store, paths, entering, hook: job.hook }, vec![filter]))
+}
+
+/// Finds, reads and stores what `origin` has, and removes what it has not any more.
+fn run_over(
+    job: &Job<'_>,
+    origin: &Origin<'_>,
+    snapshot: Snapshot,
+    filters: &[Filter],
+    checked_us: i64,
+    progress: &mut (dyn FnMut(IndexProgress) + Send),
+) -> Result<Outcome> {
+    let Job { store, embedder, options, .. } = *job;
+    let plan = Plan::load(snapshot, filters, checked_us)?;
     let run = Run {
-        root: &root,
+        origin,
         plan: &plan,
         embedder,
         max_file_bytes: options.max_file_bytes,
         budget: Budget::new(BUDGET_BYTES),
         counters: Counters::default(),
-        hook,
+        stop: &options.stop,
     };
     let threads = match options.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
+    let clock = SystemClock::new();
     let mut committer = Committer::new(store, &run, progress, &clock);
     thread::scope(|scope| {
         let (done_in, done) = bounded(MAX_FILES);
-        let (paths_in, paths) = bounded(MAX_PATHS);
+        let (found_in, found) = bounded(MAX_PATHS);
         let (files_in, files) = bounded(MAX_FILES);
         let (walker_done, run) = (done_in.clone(), &run);
         let budget = &run.budget;
-        scope.spawn(move || budget.closing_on_panic(|| find(run, store.path(), &paths_in, &walker_done)));
+        scope.spawn(move || budget.closing_on_panic(|| find(run, &found_in, &walker_done)));
         for _ in 0..threads {
-            let (paths, files_in, done_in) = (paths.clone(), files_in.clone(), done_in.clone());
-            scope.spawn(move || budget.closing_on_panic(|| work_all(run, &paths, &files_in, &done_in)));
+            let (found, files_in, done_in) = (found.clone(), files_in.clone(), done_in.clone());
+            scope.spawn(move || budget.closing_on_panic(|| work_all(run, &found, &files_in, &done_in)));
         }
         if !run.embeds_at_once() {
             let calls = embedder.concurrency().clamp(1, MAX_CALLS);
@@ -197,22 +345,14 @@ fn index_with(
                 });
             }
         }
-        drop((paths, files_in, done_in));
+        drop((found, files_in, done_in));
         let outcome = budget.closing_on_panic(|| committer.store_all(&done));
         // After a failure the others find nobody to take what they do, and nothing to wait for.
         budget.close();
         outcome
     })?;
     committer.remove_gone()?;
-    let (mut summary, checked) = committer.finish()?;
-    if checked && run.counters.read.load(Ordering::Relaxed) > 0 {
-        store.set_property(CHECKED, Some(&started_us.to_string()))?;
-    }
-    if embedder.uses_corpus() {
-        statistics::refresh(store, &root, options.max_file_bytes, &summary, hook)?;
-    }
-    summary.seconds = clock.monotonic().as_secs_f64();
-    Ok(summary)
+    committer.finish()
 }
 
 /// Refuses vectors of another embedder than the store has.
@@ -239,26 +379,26 @@ fn check_embedder(store: &PersistentVectorStore, embedder: &dyn Embedder) -> Res
 }
 
 /// The walker: passes on what has to be read.
-fn find(run: &Run<'_>, store: &Path, paths: &Sender<(String, u64)>, done: &Sender<Done>) {
+fn find(run: &Run<'_>, found: &Sender<Found>, done: &Sender<Done>) {
     let counters = &run.counters;
     let mut wanted = true;
     let mut go_on = |open: bool| {
         wanted = open;
         if open { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    let outcome = walk(run.root, store, |seen| match seen {
-        Seen::File(path, stamp) => {
+    let outcome = run.origin.walk(&mut |seen| match seen {
+        Seen::File(path, at) => {
             counters.found.fetch_add(1, Ordering::Release);
             let recorded = run.plan.see(&path);
-            let settled = recorded.zip(stamp).is_some_and(|(recorded, (stamp, changed_us))| {
-                stamp.size <= run.max_file_bytes && run.plan.is_settled(recorded, stamp, changed_us)
-            });
-            if settled {
+            if recorded.is_some_and(|recorded| run.plan.is_settled(recorded, at, run.max_file_bytes)) {
                 counters.unchanged.fetch_add(1, Ordering::Release);
                 return ControlFlow::Continue(());
             }
-            let size = stamp.map_or(0, |(stamp, _)| stamp.size);
-            go_on(paths.send((path, size)).is_ok())
+            let (blob, size) = match at {
+                At::Folder(stamp) => (None, stamp.map_or(0, |(stamp, _)| stamp.size)),
+                At::Blob(id) => (Some(id), 0),
+            };
+            go_on(found.send(Found { path, blob, size }).is_ok())
         }
         Seen::Refused(problem) => {
             counters.found.fetch_add(1, Ordering::Release);
@@ -272,15 +412,16 @@ fn find(run: &Run<'_>, store: &Path, paths: &Sender<(String, u64)>, done: &Sende
     }
 }
 
-/// A worker: takes paths until there are no more, or nobody wants what it makes of them.
+/// A worker: takes files until there are no more, or nobody wants what it makes of them.
 fn work_all(
     run: &Run<'_>,
-    paths: &Receiver<(String, u64)>,
+    found: &Receiver<Found>,
     files: &Sender<(rows::FileRows, Vec<(usize, gather::OwnedText)>)>,
     done: &Sender<Done>,
 ) {
-    for (path, size) in paths {
-        let taken = match run.work(path, size) {
+    let reader = run.origin.reader();
+    for found in found {
+        let taken = match run.work(&reader, found) {
             Ok(None) => return,
             Ok(Some(Worked::Unchanged)) => {
                 run.counters.unchanged.fetch_add(1, Ordering::Release);

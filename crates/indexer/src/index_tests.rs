@@ -16,8 +16,9 @@ mod harness;
 use harness::{Fake, Tree, files, problems, rows};
 
 fn index_hooked(tree: &Tree, store: &PersistentVectorStore, hook: Hook<'_>) -> IndexSummary {
-    let mut progress = |_| {};
-    index_with(store, &tree.root, &Fake::default(), &IndexOptions::default(), &mut progress, hook).unwrap()
+    let (embedder, options) = (Fake::default(), IndexOptions::default());
+    let job = Job { hook, ..Job::of_folder(store, &tree.root, &embedder, &options) };
+    run(&job, &mut |_| {}).unwrap().summary
 }
 
 fn is_it(path: &Path) -> bool {
@@ -155,7 +156,9 @@ fn who_listens_may_panic_and_nobody_waits_for_ever() {
             reads.fetch_add(1, Ordering::Relaxed);
             Ok(())
         };
-        index_with(&store, &tree.root, &Fake::default(), &IndexOptions::default(), &mut progress, &hook)
+        let (embedder, options) = (Fake::default(), IndexOptions::default());
+        let job = Job { hook: &hook, ..Job::of_folder(&store, &tree.root, &embedder, &options) };
+        run(&job, &mut progress).map(|_| ())
     }));
     assert!(outcome.is_err());
     tree.index(&store);

@@ -33,6 +33,7 @@ const TESTS: &[(&str, Test)] = &[
     ("removed_files_stay_usable", removed_files_stay_usable),
     ("list_is_sorted", list_is_sorted),
     ("folders_nest", folders_nest),
+    ("empty_folders_go", empty_folders_go),
     ("lock_excludes", lock_excludes),
     ("lock_holds_a_note", lock_holds_a_note),
     ("map_is_the_content", map_is_the_content),
@@ -236,6 +237,23 @@ fn folders_nest(vfs: &dyn Vfs, folder: &Path) {
     assert!(vfs.create_dir_all(&deep.join("a")).is_err(), "a file is no folder");
     assert!(vfs.remove_file(&deep).is_err(), "a folder is no file");
     vfs.sync_dir(&deep).unwrap();
+}
+
+fn empty_folders_go(vfs: &dyn Vfs, folder: &Path) {
+    let (outer, inner) = (folder.join("outer"), folder.join("outer/inner"));
+    vfs.create_dir_all(&inner).unwrap();
+    assert!(vfs.remove_dir(&outer).is_err(), "something is in it");
+    create(vfs, &inner.join("file"), b"x");
+    assert!(vfs.remove_dir(&inner.join("file")).is_err(), "a file is no folder");
+    assert!(vfs.remove_dir(&inner).is_err(), "something is in it");
+    // A folder may have another name by now.
+    let renamed = folder.join("renamed");
+    vfs.rename(&outer, &renamed).unwrap();
+    vfs.remove_file(&renamed.join("inner/file")).unwrap();
+    vfs.remove_dir(&renamed.join("inner")).unwrap();
+    vfs.remove_dir(&renamed).unwrap();
+    assert_eq!(vfs.list(folder).unwrap(), [""; 0]);
+    assert_eq!(kind(vfs.remove_dir(&renamed)), Some(ErrorKind::NotFound));
 }
 
 fn lock_excludes(vfs: &dyn Vfs, folder: &Path) {

@@ -19,6 +19,8 @@ pub mod conformance;
 pub mod corpus;
 pub mod generators;
 pub mod history;
+#[cfg(feature = "git")]
+pub mod repository;
 mod rng;
 pub mod scheduled;
 mod sim;

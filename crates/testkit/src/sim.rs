@@ -45,6 +45,7 @@ const EINVAL: Errno = 22;
 const EFBIG: Errno = 27;
 const ENOSPC: Errno = 28;
 const EROFS: Errno = 30;
+const ENOTEMPTY: Errno = 39;
 
 /// A file system in memory that knows what a power cut would leave. Clones share it.
 ///
@@ -240,6 +241,19 @@ impl Vfs for SimVfs {
             let at = state.slot(path)?;
             let ino = state.at(&at).ok_or(ENOENT)?;
             state.file(ino)?;
+            state.change_names(names::Change::Unlink { at });
+            Ok(())
+        })
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.act(Op::Remove, "remove folder", path, |state| {
+            state.check_writable()?;
+            let at = state.slot(path)?;
+            let ino = state.at(&at).ok_or(ENOENT)?;
+            if !state.folder(ino)?.live.is_empty() {
+                return Err(ENOTEMPTY);
+            }
             state.change_names(names::Change::Unlink { at });
             Ok(())
         })

@@ -58,6 +58,10 @@ impl Vfs for RealVfs {
         fs::remove_file(path).map_err(|cause| Error::io("remove", path, cause))
     }
 
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        fs::remove_dir(path).map_err(|cause| Error::io("remove folder", path, cause))
+    }
+
     fn create_dir_all(&self, path: &Path) -> Result<()> {
         fs::create_dir_all(path).map_err(|cause| Error::io("create folder", path, cause))
     }

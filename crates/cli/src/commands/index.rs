@@ -1,4 +1,6 @@
-//! `cgv index`: a folder of code into the store, which is made if there is none.
+//! `cgv index`: a folder of code, or a commit of it, into the store, which is made if there is none.
+
+mod following;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -6,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use codegraph_vector::{Error, ErrorKind, Filter, PersistentVectorStore, Result};
 use codegraph_vector_indexer::{
-    EmbedderSpec, IndexOptions, IndexSummary, index, printable, qualified_name, root_of, terms,
+    EmbedderSpec, IndexOptions, IndexSummary, index, index_commit, printable, qualified_name, root_of, terms,
 };
 
 use crate::args::Globals;
@@ -19,17 +21,24 @@ use crate::{location, output, shell};
 const MAX_PROBLEMS: usize = 10;
 /// Nodes that are looked at for one whose name makes a good example.
 const EXAMPLES: usize = 200;
+/// Digits of a commit that people are told.
+const COMMIT_DIGITS: usize = 12;
 
 /// Store the code of a folder, to be searched; run again, it reads only what changed
 ///
 /// Parses Rust, Python, JavaScript, TypeScript, Go, Java, C and C++ into functions, methods, types and modules, and
 /// makes a vector of each. What .gitignore names is left out, as are hidden files. Each file is stored
 /// as a whole, so a run that was interrupted is simply run again. What is gone from the folder goes from the store.
+///
+/// With --watch it goes on: what changes is indexed a moment later, until it is ended. With --git the files are those of
+/// a commit, read from the repository without a checkout; from one commit to the next, only what is not the same is read.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     cgv index .                               this folder, into ./.cgv\n  \
     cgv index                                 again, from anywhere in it: only what changed\n  \
     cgv index ~/code/api --store api.cgv      into a store of that name\n  \
+    cgv index . --watch                       and keep it up to date while I work\n  \
+    cgv index . --git v1.2 --store v1.2.cgv   the code as it was then\n  \
     cgv index . --embedder openai:http://localhost:11434/v1,nomic-embed-text")]
 pub(crate) struct IndexArgs {
     /// The folder; the store is looked for there and above [default: the folder that the store found here or above
@@ -49,6 +58,12 @@ pub(crate) struct IndexArgs {
     /// Makes the store the index of PATH, although it is one of another folder
     #[arg(long)]
     reroot: bool,
+    /// The files as this revision has them: a commit, branch or tag of the git repository that PATH lies in
+    #[arg(long, value_name = "REV")]
+    git: Option<String>,
+    /// Goes on indexing what changes, until it is interrupted; with --json, one line for each round
+    #[arg(long, conflicts_with = "git")]
+    watch: bool,
 }
 
 fn embedder(text: &str) -> Result<EmbedderSpec, String> {
@@ -70,9 +85,17 @@ pub(crate) fn run(globals: &Globals, args: &IndexArgs) -> Result<(), Failure> {
         max_file_bytes: args.max_file_bytes,
         threads: args.threads.into(),
         reroot: args.reroot,
+        ..IndexOptions::default()
     };
+    if args.watch {
+        return following::run(globals, &store, &root, &*embedder, &options);
+    }
     let before = store.stats()?.seqno;
-    let outcome = index(&store, &root, &*embedder, &options, &mut |done| progress.index(done));
+    let mut tell = |done| progress.index(done);
+    let outcome = match &args.git {
+        Some(revision) => index_commit(&store, &root, revision, &*embedder, &options, &mut tell),
+        None => index(&store, &root, &*embedder, &options, &mut tell),
+    };
     progress.end();
     let question = outcome.as_ref().ok().and_then(|_| example(&store));
     if outcome.is_err() && store.stats().is_ok_and(|stats| stats.seqno > before) {
@@ -151,9 +174,8 @@ fn write(
     here: &Here<'_>,
     question: Option<&str>,
 ) -> io::Result<()> {
-    let IndexSummary { files, files_indexed, files_unchanged, files_removed, .. } = *summary;
-    let files_found = output::count(files, "source file");
-    writeln!(out, "{files_found} in {}", printable(&here.root.display().to_string()))?;
+    let IndexSummary { files_indexed, files_unchanged, files_removed, .. } = *summary;
+    writeln!(out, "{}", headline(summary, here.root))?;
     let mut line = |what: &str, value: String| writeln!(out, "  {what:<11}{value}");
     if files_indexed > 0 {
         let read = output::bytes(summary.bytes_read);
@@ -163,7 +185,8 @@ fn write(
         line("unchanged", output::count(files_unchanged, "file"))?;
     }
     if files_removed > 0 {
-        line("removed", format!("{}, gone from the folder", output::count(files_removed, "file")))?;
+        let from = if summary.commit.is_some() { "commit" } else { "folder" };
+        line("removed", format!("{}, gone from the {from}", output::count(files_removed, "file")))?;
     }
     if summary.nodes_embedded + summary.nodes_reused > 0 {
         let embedded = output::count(summary.nodes_embedded, "node");
@@ -188,6 +211,23 @@ fn write(
     line("store", format!("{store}, {}", output::count(summary.nodes, "node")))?;
     write_problems(out, summary)?;
     write_next(out, summary, here, question)
+}
+
+/// Which files it was about.
+fn headline(summary: &IndexSummary, root: &Path) -> String {
+    let files = output::count(summary.files, "source file");
+    let root = printable(&root.display().to_string()).into_owned();
+    let short = |id: &str| id.get(..COMMIT_DIGITS).unwrap_or(id).to_owned();
+    match (&summary.commit, &summary.since) {
+        (None, _) => format!("{files} in {root}"),
+        (Some(commit), None) => format!("{files} in {root} at commit {}", short(commit)),
+        (Some(commit), Some(since)) if commit == since => {
+            format!("{root} is indexed at commit {} already", short(commit))
+        }
+        (Some(commit), Some(since)) => {
+            format!("{files} new or changed in {root} at commit {}, since {}", short(commit), short(since))
+        }
+    }
 }
 
 /// How fast it was; nothing where there was nothing to do.

@@ -8,11 +8,12 @@ use codegraph_vector::{
     ChangePin, ChangeStatistics, CompressionStatistics, EmbedderId, IndexStatistics, StorageHeader,
     StoreStatistics,
 };
-use codegraph_vector_indexer::{printable, root_of};
+use codegraph_vector_indexer::{commit_of, printable, root_of};
 use serde::Serialize;
 
 use crate::args::Globals;
 use crate::failure::Failure;
+use crate::maintained::Maintenance;
 use crate::measured::Measured;
 use crate::{location, output};
 
@@ -45,6 +46,7 @@ struct Shown {
     changes: ShownChanges,
     index: Index,
     compression: Compression,
+    maintenance: Maintenance,
     store_id: String,
     format_version: u32,
     generation: u64,
@@ -52,6 +54,8 @@ struct Shown {
     embedder: Option<ShownEmbedder>,
     /// The folder that it is the index of.
     root: Option<String>,
+    /// The commit that it is the index of, if it is that of one.
+    commit: Option<String>,
 }
 
 /// How rows in segments are indexed.
@@ -188,12 +192,17 @@ struct ShownEmbedder {
 
 pub(crate) fn run(globals: &Globals, _args: &StatsArgs) -> Result<(), Failure> {
     let store = location::open_reading(globals)?;
-    let document = Shown::of(&store.stats()?, &store.storage_header(), root_of(&store)?);
+    let document = Shown::of(&store.stats()?, &store.storage_header(), root_of(&store)?, commit_of(&store)?);
     output::print(globals.json, &document, |out| document.write(out))
 }
 
 impl Shown {
-    fn of(stats: &StoreStatistics, header: &StorageHeader, root: Option<PathBuf>) -> Self {
+    fn of(
+        stats: &StoreStatistics,
+        header: &StorageHeader,
+        root: Option<PathBuf>,
+        commit: Option<String>,
+    ) -> Self {
         let raw_bytes = stats.active_vectors * stats.dimension as u64 * size_of::<f32>() as u64;
         let ratio_disk = (raw_bytes > 0).then(|| raw_bytes as f64 / stats.storage_bytes as f64);
         let embedder = |EmbedderId { name, version, parameters }| ShownEmbedder { name, version, parameters };
@@ -219,12 +228,14 @@ impl Shown {
             changes: ShownChanges::from(&stats.changes),
             index: stats.index.clone().into(),
             compression: Compression::of(stats.compression.as_ref(), ratio_disk),
+            maintenance: Maintenance::of(&stats.maintenance),
             store_id: header.store_id.to_string(),
             format_version: header.format_version,
             generation: header.generation,
             created_us: header.created_us,
             embedder: header.embedder.clone().map(embedder),
             root: root.map(|root| root.display().to_string()),
+            commit,
         }
     }
 
@@ -236,6 +247,9 @@ impl Shown {
         }
         if let Some(root) = &self.root {
             line("index of", printable(root).into_owned())?;
+        }
+        if let Some(commit) = &self.commit {
+            line("at commit", printable(commit).into_owned())?;
         }
         line("last commit", self.seqno.to_string())?;
         line("segments", format!("{} ({})", self.segments, output::count(self.dead_rows, "dead row")))?;
@@ -265,6 +279,7 @@ impl Shown {
             format!("{ivf_rows} in cells, {hnsw_rows} in graphs, {flat_rows} in none; {waiting} waiting"),
         )?;
         self.compression.write(&mut line)?;
+        self.maintenance.write(&mut line)?;
         line("store id", self.store_id.clone())?;
         line("content hash", self.content_hash.clone())
     }

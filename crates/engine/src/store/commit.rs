@@ -168,7 +168,9 @@ impl Core {
         // What was committed stays so, even if the store was closed since.
         match (ticket.outcome(), &self.writer) {
             (Some(outcome), _) => outcome,
-            (None, Some(writer)) => writer.log.wait(ticket, self),
+            (None, Some(writer)) => {
+                writer.log.wait(ticket, self).inspect_err(|error| self.note_full_disk(error))
+            }
             (None, None) => Err(Error::invalid("a store that was opened read-only queues no writes")),
         }
     }

@@ -28,16 +28,21 @@ impl Core {
             self.check_loss(&settings)?;
         }
         self.change_texts(writer, |_| Ok(true), |next| next.set_settings(settings.to_pairs()))?;
-        if settings.cache != before.cache {
+        if settings.cache != before.cache && self.budget.is_none() {
             let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &settings.cache);
             self.caches.store(Arc::new(caches));
         }
         writer.log.set_max_file_bytes(settings.max_wal_file_bytes);
         let reschedule = settings.checkpoint_interval_ms() != before.checkpoint_interval_ms();
+        let reseal = settings.memtable_age() != before.memtable_age();
         self.settings.store(Arc::new(settings));
         if reschedule {
             self.schedule_checkpoints();
         }
+        if reseal {
+            self.schedule_sealing();
+        }
+        writer.maintenance.gate.look_again();
         self.look_up_codec();
         self.schedule_maintenance();
         Ok(())

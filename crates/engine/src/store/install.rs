@@ -87,19 +87,20 @@ impl Core {
         manifests.retired.retain(|(_, segment)| segment.strong_count() > 0);
         let keep: Vec<&Manifest> = std::iter::once(&manifests.current).chain(&manifests.previous).collect();
         prune(vfs, &self.layout, &keep)?;
-        // A flush or merge may be writing segments that no manifest names yet.
-        let (flushing, merging) = (writer.flushing.try_lock(), writer.merging.try_lock());
-        if flushing.is_some() && merging.is_some() {
-            for path in unreferenced(vfs, &self.layout, &keep)? {
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                let segment = StoreLayout::parse_segment_name(name);
-                if segment.is_some_and(|id| manifests.retired.iter().any(|(pinned, _)| *pinned == id)) {
-                    continue;
-                }
-                vfs.remove_file(&path)?;
-                if let Some(id) = segment {
-                    self.caches().forget(id);
-                }
+        for path in unreferenced(vfs, &self.layout, &keep)? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let segment = StoreLayout::parse_segment_name(name);
+            // A flush or merge may have written a segment that no manifest names yet.
+            let is_needed = |id| {
+                writer.maintenance.is_building(id)
+                    || manifests.retired.iter().any(|(pinned, _)| *pinned == id)
+            };
+            if segment.is_some_and(is_needed) {
+                continue;
+            }
+            vfs.remove_file(&path)?;
+            if let Some(id) = segment {
+                self.caches().forget(id);
             }
         }
         self.trim_log(&manifests.current, log_floor(&keep))

@@ -22,10 +22,11 @@ use super::checkpoint::{check_contents, contents_of};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, NOTHING_NOTED, Writer};
 use super::create::{begin_to_use, check_may_create, create};
-use super::maintenance::Background;
+use super::maintenance::{Background, Maintenance};
 use super::prepared::hold;
 use super::ring::Validating;
 use super::train::Training;
+use crate::budget::Budget;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
 use crate::consistency::{Locks, PreparedTransactions, Registry};
@@ -76,10 +77,19 @@ pub(super) struct Recovered {
 
 /// Opens a store, or creates it.
 pub(crate) fn open(root: PathBuf, options: &OpenOptions) -> Result<Arc<Core>> {
+    open_within(root, options, None)
+}
+
+/// The same for a store that shares a budget with others.
+pub(crate) fn open_within(
+    root: PathBuf,
+    options: &OpenOptions,
+    budget: Option<&Arc<Budget>>,
+) -> Result<Arc<Core>> {
     let vfs = &*options.environment.vfs;
     let layout = StoreLayout::new(root);
     if options.read_only {
-        return super::read_only::open(layout, options);
+        return super::read_only::open(layout, options, budget);
     }
     if !layout.is_store(vfs)? {
         check_may_create(vfs, &layout, options)?;
@@ -103,7 +113,7 @@ pub(crate) fn open(root: PathBuf, options: &OpenOptions) -> Result<Arc<Core>> {
     }
     let proven = proven_lsn(vfs, &*lock, &loaded.manifest)?;
     let recovered = recover(vfs, &layout, &loaded, Bounds { proven, limit: Lsn(u64::MAX) }, options)?;
-    let core = assemble(layout, options, &loaded, recovered, Some(lock))?;
+    let core = assemble(layout, options, &loaded, recovered, Some(lock), budget)?;
     core.settle(loaded.manifest, options)?;
     Ok(core)
 }
@@ -271,6 +281,7 @@ pub(super) fn assemble(
     loaded: &Loaded,
     recovered: Recovered,
     lock: Option<Box<dyn VfsLock>>,
+    budget: Option<&Arc<Budget>>,
 ) -> Result<Arc<Core>> {
     let environment = options.environment.clone();
     let manifest = &loaded.manifest;
@@ -314,12 +325,19 @@ pub(super) fn assemble(
             index_job: Background::default(),
             coding_job: Background::default(),
             checkpoint_job: Background::default(),
-            checkpoint_round: AtomicU64::new(0),
+            maintenance: Maintenance::default(),
             training: Training::default(),
             sync_scheduled: AtomicBool::new(false),
         })
     });
-    let caches = Caches::new(environment.vfs.clone(), layout.clone(), &settings.cache);
+    let vfs = environment.vfs.clone();
+    let caches = match budget {
+        Some(budget) => Caches::sharing(vfs, layout.clone(), budget.caches.clone()),
+        None => Caches::new(vfs, layout.clone(), &settings.cache),
+    };
+    if let Some(budget) = budget {
+        version.memtable.charge_to(budget);
+    }
     let manifests =
         Manifests { current: manifest.clone(), previous: loaded.previous.clone(), retired: Vec::new() };
     let core = Arc::new(Core {
@@ -328,6 +346,7 @@ pub(super) fn assemble(
         dimension: manifest.schema.dimension as usize,
         metric: metric_of(manifest.schema.metric)?,
         caches: ArcSwap::from_pointee(caches),
+        budget: budget.cloned(),
         settings: ArcSwap::from_pointee(settings),
         codec: ArcSwapOption::empty(),
         memtable_limit: AtomicU64::new(u64::MAX),
@@ -388,6 +407,7 @@ impl Core {
             })?;
         }
         self.schedule_checkpoints();
+        self.schedule_sealing();
         if self.settings.load().background {
             self.schedule_maintenance();
             return Ok(());

@@ -253,7 +253,7 @@ impl Core {
     }
 
     /// Makes the record at a position durable.
-    fn sync_beyond(&self, lsn: Lsn) -> Result<()> {
+    pub(crate) fn sync_beyond(&self, lsn: Lsn) -> Result<()> {
         let writer = self.writer()?;
         if writer.log.appender(|appender| appender.synced()) <= lsn {
             let _ = self.leave_note(writer, writer.log.sync()?);

@@ -13,6 +13,7 @@ use codegraph_vector_storage::wal::{ScanRange, SyncNote, wal_files};
 use super::core::{Core, Manifests};
 use super::create::check_not_lost;
 use super::open::{Bounds, Recovered, assemble, check_schema, recover, replay};
+use crate::budget::Budget;
 use crate::options::{OpenOptions, Settings};
 
 /// How often a read starts over because the writer cleared away what it was about to look at.
@@ -21,7 +22,11 @@ const ATTEMPTS: usize = 16;
 const NOTE_ATTEMPTS: usize = 3;
 
 /// Opens the newest durable state of a store.
-pub(super) fn open(layout: StoreLayout, options: &OpenOptions) -> Result<Arc<Core>> {
+pub(super) fn open(
+    layout: StoreLayout,
+    options: &OpenOptions,
+    budget: Option<&Arc<Budget>>,
+) -> Result<Arc<Core>> {
     let (loaded, recovered) = match read(&layout, options) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             check_not_lost(&*options.environment.vfs, &layout)?;
@@ -29,7 +34,7 @@ pub(super) fn open(layout: StoreLayout, options: &OpenOptions) -> Result<Arc<Cor
         }
         outcome => outcome?,
     };
-    assemble(layout, options, &loaded, recovered, None)
+    assemble(layout, options, &loaded, recovered, None, budget)
 }
 
 fn read(layout: &StoreLayout, options: &OpenOptions) -> Result<(Loaded, Recovered)> {
@@ -131,6 +136,9 @@ impl Core {
         }
         *head = recovered.head;
         let seqno = head.cut.seqno;
+        if let Some(budget) = &self.budget {
+            recovered.version.memtable.charge_to(budget);
+        }
         self.version.store(Arc::new(recovered.version));
         self.visible.store(seqno.0, Ordering::Release);
         self.feed.refreshed(&head.cut);

@@ -8,7 +8,7 @@ use codegraph_vector_storage::wal::{LogStatistics, wal_files};
 use super::changes::ChangeStatistics;
 use super::core::Core;
 use super::indexing::IndexStatistics;
-use super::maintenance::Background;
+use super::maintenance::{Background, MaintenanceStatistics};
 use super::open::RecoveryReport;
 use crate::compression::CompressionStatistics;
 
@@ -75,6 +75,8 @@ pub struct StoreStatistics {
     pub quarantined_blocks: u64,
     /// Prepared transactions that wait for their decision.
     pub in_doubt: u64,
+    /// What is due in the background, at work and done.
+    pub maintenance: MaintenanceStatistics,
     /// Caches.
     pub cache: CacheStatistics,
     /// How rows are indexed.
@@ -147,6 +149,7 @@ impl Core {
             searches: self.counters.searches.load(Ordering::Relaxed),
             quarantined_blocks: segments().map(|segment| segment.file().quarantined()).sum(),
             in_doubt,
+            maintenance: self.maintenance_statistics(),
             cache: CacheStatistics { block_bytes: caches.block_bytes(), open_files: caches.open_files() },
             index: self.index_statistics(&version),
             compression: self.compression_statistics(&version),

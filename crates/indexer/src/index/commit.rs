@@ -1,10 +1,10 @@
 //! Storing files, each as one commit, many of them with one sync; and keeping count.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use codegraph_vector::{Clock, ErrorKind, PendingWrite, PersistentVectorStore, Result, Write};
+use codegraph_vector::{Clock, Error, ErrorKind, PendingWrite, PersistentVectorStore, Result, Write};
 use codegraph_vector_base::SystemClock;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
@@ -37,6 +37,20 @@ pub(crate) struct Committer<'a> {
     unknown: HashSet<String>,
     /// Whether rows were kept of files that nobody looked into, and that the next run could take for checked.
     doubts: bool,
+    /// Files that may be otherwise when they are looked at again, although nobody touches them; the first thousand.
+    unsettled: BTreeSet<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) summary: IndexSummary,
+    /// Whether everything that the store has of what the run was about was checked.
+    pub(crate) checked: bool,
+    /// Files that were read.
+    pub(crate) read: u64,
+    /// Files that should be looked at again. If there are none, and all was checked, the store is what it has to be.
+    pub(crate) unsettled: BTreeSet<String>,
 }
 
 impl<'a> Committer<'a> {
@@ -59,6 +73,7 @@ impl<'a> Committer<'a> {
             problems: BTreeMap::new(),
             unknown: HashSet::new(),
             doubts: false,
+            unsettled: BTreeSet::new(),
         }
     }
 
@@ -71,6 +86,10 @@ impl<'a> Committer<'a> {
 
     fn take_all(&mut self, done: &Receiver<Done>) -> Result<()> {
         loop {
+            if self.run.stop.is_stopped() {
+                let message = "indexing was stopped; what is stored stays, and the next run goes on from there";
+                return Err(Error::new(ErrorKind::Closed, message));
+            }
             match done.recv_timeout(TICK) {
                 Ok(done) => self.take(done)?,
                 Err(RecvTimeoutError::Timeout) => self.settle()?,
@@ -96,8 +115,8 @@ impl<'a> Committer<'a> {
         self.settle()
     }
 
-    /// The end: the summary, and whether everything that the store has of the folder was checked in this run.
-    pub(crate) fn finish(mut self) -> Result<(IndexSummary, bool)> {
+    /// The end.
+    pub(crate) fn finish(mut self) -> Result<Outcome> {
         self.tell(true);
         let mut summary = self.summary;
         summary.files_unchanged += self.run.counters.unchanged.load(Ordering::Relaxed);
@@ -105,7 +124,8 @@ impl<'a> Committer<'a> {
         summary.bytes_read = self.run.counters.bytes.load(Ordering::Relaxed);
         summary.nodes = self.store.stats()?.active_vectors;
         summary.problems = self.problems.into_iter().map(|(path, reason)| Problem { path, reason }).collect();
-        Ok((summary, !self.doubts))
+        let read = self.run.counters.read.load(Ordering::Relaxed);
+        Ok(Outcome { summary, checked: !self.doubts, read, unsettled: self.unsettled })
     }
 
     fn take(&mut self, done: Done) -> Result<()> {
@@ -129,11 +149,13 @@ impl<'a> Committer<'a> {
             Done::Kept(problem) => {
                 self.summary.files_skipped += 1;
                 self.doubts |= self.run.plan.recorded(&problem.path).is_some();
+                self.look_again(&problem.path);
                 self.note(problem);
                 Ok(())
             }
             Done::Unknown(problem) => {
                 self.unknown.insert(problem.path.clone());
+                self.look_again(&problem.path);
                 self.note(problem);
                 Ok(())
             }
@@ -151,6 +173,7 @@ impl<'a> Committer<'a> {
             Err(error) if error.kind() == ErrorKind::TooLarge => {
                 // The store's owner allows smaller commits than this file needs.
                 let reason = format!("cannot be stored: {}", error.message());
+                self.look_again(&path);
                 return self.take(Done::Left(Problem { path, reason }));
             }
             outcome => outcome?,
@@ -207,6 +230,12 @@ impl<'a> Committer<'a> {
         }
         let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
         folders.chain(["", path]).any(|folder| self.unknown.contains(folder))
+    }
+
+    fn look_again(&mut self, path: &str) {
+        if self.unsettled.len() < MAX_PROBLEMS {
+            self.unsettled.insert(path.to_owned());
+        }
     }
 
     fn note(&mut self, problem: Problem) {

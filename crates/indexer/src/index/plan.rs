@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use codegraph_vector::{AttributeValue, CodeNode, Filter, NodeId, NodeMetadata, Result, Snapshot};
 
-use super::rows::{self, FILE_BYTES, FILE_HASH, INDEX_VERSION, MODIFIED_US, VERSION};
-use super::source::Stamp;
+use super::rows::{self, FILE_BYTES, FILE_HASH, INDEX_VERSION, VERSION};
+use super::source::{Mark, Stamp};
+use super::walk::At;
 
 /// A file whose time is not at least this much older than the moment at which it was read may have been written to
 /// again without its time telling: file systems count in steps of up to two seconds.
 const SETTLED_US: i64 = 2_000_000;
 
-/// What the store has, as of one snapshot.
+/// What the store has, as of one snapshot; of the files that the run is about, if those are not all.
 pub(crate) struct Plan {
     snapshot: Snapshot,
     files: HashMap<Box<str>, Recorded>,
@@ -32,24 +33,26 @@ pub(crate) struct Recorded {
 }
 
 impl Plan {
-    /// Reads the store through once.
-    pub(crate) fn load(snapshot: Snapshot, checked_us: i64) -> Result<Self> {
+    /// Reads through what the store has of each of these.
+    pub(crate) fn load(snapshot: Snapshot, filters: &[Filter], checked_us: i64) -> Result<Self> {
         let mut files: HashMap<Box<str>, Recorded> = HashMap::new();
         let mut contents = Vec::new();
-        snapshot.each_metadata(&Filter::everything(), &mut |id, metadata| {
-            if let Some(hash) = metadata.content_hash.as_deref().and_then(rows::parse_hash) {
-                contents.push((hash, id));
-            }
-            if let Some(path) = metadata.path.as_deref() {
-                if !files.contains_key(path) {
-                    files.insert(path.into(), Recorded::default());
+        for filter in filters {
+            snapshot.each_metadata(filter, &mut |id, metadata| {
+                if let Some(hash) = metadata.content_hash.as_deref().and_then(rows::parse_hash) {
+                    contents.push((hash, id));
                 }
-                if let (Some(state), Some(recorded)) = (state_of(metadata), files.get_mut(path)) {
-                    recorded.state = Some(state);
+                if let Some(path) = metadata.path.as_deref() {
+                    if !files.contains_key(path) {
+                        files.insert(path.into(), Recorded::default());
+                    }
+                    if let (Some(state), Some(recorded)) = (state_of(metadata), files.get_mut(path)) {
+                        recorded.state = Some(state);
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })?;
+        }
         contents.sort_unstable();
         contents.dedup_by_key(|(hash, _)| *hash);
         contents.shrink_to_fit();
@@ -68,14 +71,23 @@ impl Plan {
         self.files.get(path)
     }
 
-    /// Whether a file with this stamp need not even be read. `changed_us`: see [`super::source::changed_us`].
-    pub(crate) fn is_settled(&self, recorded: &Recorded, stamp: Stamp, changed_us: i64) -> bool {
-        recorded.state.is_some_and(|(known, _)| known == stamp)
-            && stamp.modified_us.saturating_add(SETTLED_US) <= self.checked_us
-            && changed_us <= self.checked_us
+    /// Whether a file of at most `max_bytes` that is in this state need not even be read.
+    pub(crate) fn is_settled(&self, recorded: &Recorded, at: At, max_bytes: u64) -> bool {
+        let Some((known, _)) = recorded.state.filter(|(known, _)| known.size <= max_bytes) else {
+            return false;
+        };
+        match (known.mark, at) {
+            (Mark::Modified(us), At::Folder(Some((stamp, changed_us)))) => {
+                known == stamp
+                    && us.saturating_add(SETTLED_US) <= self.checked_us
+                    && changed_us <= self.checked_us
+            }
+            (Mark::Blob(known), At::Blob(blob)) => known == blob,
+            _ => false,
+        }
     }
 
-    /// Files of the store that the walk did not come by.
+    /// Files of those that were loaded that the walk did not come by.
     pub(crate) fn unseen(&self) -> impl Iterator<Item = &str> {
         let unseen = self.files.iter().filter(|(_, recorded)| !recorded.seen.load(Ordering::Relaxed));
         unseen.map(|(path, _)| &**path)
@@ -107,9 +119,9 @@ impl Recorded {
         self.state.is_some_and(|(known, of)| known.size == stamp.size && of == hash)
     }
 
-    /// Whether its time is the recorded one.
-    pub(crate) fn has_time(&self, stamp: Stamp) -> bool {
-        self.state.is_some_and(|(known, _)| known.modified_us == stamp.modified_us)
+    /// Whether it is known by what is recorded.
+    pub(crate) fn has_mark(&self, stamp: Stamp) -> bool {
+        self.state.is_some_and(|(known, _)| known.mark == stamp.mark)
     }
 }
 
@@ -124,5 +136,5 @@ fn state_of(metadata: &NodeMetadata) -> Option<(Stamp, u128)> {
     }
     let Some(AttributeValue::Text(hash)) = metadata.attributes.get(FILE_HASH) else { return None };
     let size = u64::try_from(integer(FILE_BYTES)?).ok()?;
-    Some((Stamp { size, modified_us: integer(MODIFIED_US)? }, rows::parse_hash(hash)?))
+    Some((Stamp { size, mark: rows::mark_of(&metadata.attributes)? }, rows::parse_hash(hash)?))
 }

@@ -1,14 +1,15 @@
 //! From a parsed file to its rows: ids, hashes, metadata, and which texts still need a vector.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use codegraph_vector::{AttributeValue, CodeNode, NodeId, NodeMetadata, QUALIFIED_NAME, Result};
+use gix::ObjectId;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::budget::Held;
 use super::plan::Plan;
-use super::source::Stamp;
+use super::source::{Mark, Stamp};
 use crate::embed::NodeText;
 use crate::node::ParsedFile;
 use crate::text::{self, Texts};
@@ -17,11 +18,13 @@ use crate::words::content_terms;
 /// Part of every file's own node: to be raised when parsing or texts change, so that all files are read again.
 pub(crate) const INDEX_VERSION: i64 = 2;
 
-/// Attributes of a file's own node: [`INDEX_VERSION`], bytes, hash of the bytes, time of the last change.
+/// Attributes of a file's own node: [`INDEX_VERSION`], bytes, hash of the bytes; then the time of the last change of a
+/// file in a folder, or the id of the blob of a file in a commit.
 pub(crate) const VERSION: &str = "index_version";
 pub(crate) const FILE_BYTES: &str = "file_bytes";
 pub(crate) const FILE_HASH: &str = "file_hash";
 pub(crate) const MODIFIED_US: &str = "modified_us";
+pub(crate) const GIT_BLOB: &str = "git_blob";
 
 /// Stands for a file's own node in its id, where it cannot be taken for a module within the file.
 const FILE: &str = "file";
@@ -134,13 +137,27 @@ fn own_metadata(file: &ReadFile<'_>) -> NodeMetadata {
         (FILE_BYTES.to_owned(), bytes.into()),
         (FILE_HASH.to_owned(), hash_text(file.hash).into()),
     ]);
-    set_time(&mut metadata.attributes, file.stamp);
+    set_mark(&mut metadata.attributes, file.stamp.mark);
     metadata
 }
 
-/// Notes when a file was last changed among the attributes of its own node.
-pub(crate) fn set_time(attributes: &mut std::collections::BTreeMap<String, AttributeValue>, stamp: Stamp) {
-    attributes.insert(MODIFIED_US.to_owned(), stamp.modified_us.into());
+/// Notes what a file is known by among the attributes of its own node.
+pub(crate) fn set_mark(attributes: &mut BTreeMap<String, AttributeValue>, mark: Mark) {
+    attributes.remove(MODIFIED_US);
+    attributes.remove(GIT_BLOB);
+    match mark {
+        Mark::Modified(us) => attributes.insert(MODIFIED_US.to_owned(), us.into()),
+        Mark::Blob(id) => attributes.insert(GIT_BLOB.to_owned(), id.to_string().into()),
+    };
+}
+
+/// What is noted there.
+pub(crate) fn mark_of(attributes: &BTreeMap<String, AttributeValue>) -> Option<Mark> {
+    match (attributes.get(MODIFIED_US), attributes.get(GIT_BLOB)) {
+        (Some(AttributeValue::Integer(us)), None) => Some(Mark::Modified(*us)),
+        (None, Some(AttributeValue::Text(id))) => ObjectId::from_hex(id.as_bytes()).ok().map(Mark::Blob),
+        _ => None,
+    }
 }
 
 fn node_metadata(path: &str, parsed: &ParsedFile, at: usize) -> (NodeId, NodeMetadata) {

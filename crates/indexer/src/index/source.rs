@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use gix::ObjectId;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::source::is_gone;
@@ -17,8 +18,16 @@ const ATTEMPTS: usize = 3;
 pub(crate) struct Stamp {
     /// Bytes.
     pub(crate) size: u64,
-    /// When it was last written to, in µs since the Unix epoch.
-    pub(crate) modified_us: i64,
+    pub(crate) mark: Mark,
+}
+
+/// What tells the states of files of the same size apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// When it was last written to, in µs since the Unix epoch: of a file in a folder.
+    Modified(i64),
+    /// The id of its bytes: of a file in a commit, which has no time.
+    Blob(ObjectId),
 }
 
 impl Stamp {
@@ -28,7 +37,7 @@ impl Stamp {
             Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |us| -us),
         });
-        Self { size: metadata.len(), modified_us }
+        Self { size: metadata.len(), mark: Mark::Modified(modified_us) }
     }
 }
 
@@ -38,6 +47,12 @@ pub(crate) struct Source {
     pub(crate) bytes: Vec<u8>,
     pub(crate) hash: u128,
     pub(crate) stamp: Stamp,
+}
+
+impl Source {
+    pub(crate) fn of(bytes: Vec<u8>, stamp: Stamp) -> Self {
+        Self { hash: xxh3_128(&bytes), bytes, stamp }
+    }
 }
 
 /// Why a file was not read.
@@ -100,7 +115,7 @@ fn attempt(path: &Path, limit: u64, hook: Hook<'_>) -> Result<Option<Source>, Fa
     if stamp != Stamp::of(&after) || !same_file(&before, &after) || bytes.len() as u64 != stamp.size {
         return Ok(None);
     }
-    Ok(Some(Source { hash: xxh3_128(&bytes), bytes, stamp }))
+    Ok(Some(Source::of(bytes, stamp)))
 }
 
 /// When a file last became what it is, in µs since the Unix epoch: written to, renamed, given another time or other

@@ -1,13 +1,12 @@
 //! Keeping count of the words of the indexed code, for embedders that weigh questions with it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use codegraph_vector::{Filter, NodeId, PersistentVectorStore, Result};
 
 use super::IndexSummary;
+use super::origin::{Found, Origin};
 use super::rows::FILE_HASH;
-use super::source::{self, Hook};
 use crate::embed::{CorpusCounter, CorpusStatistics};
 use crate::node::NodeKind;
 
@@ -21,10 +20,9 @@ const CHANGED_SHARE: u64 = 10;
 /// Counts anew if the run changed enough, or nothing was counted before.
 pub(super) fn refresh(
     store: &PersistentVectorStore,
-    root: &Path,
+    origin: &Origin<'_>,
     max_file_bytes: u64,
     summary: &IndexSummary,
-    hook: Hook<'_>,
 ) -> Result<()> {
     if let Some(counted) = CorpusStatistics::of_store(store)? {
         let changed =
@@ -35,9 +33,10 @@ pub(super) fn refresh(
     }
     let mut corpus = CorpusCounter::default();
     let mut bytes = 0;
-    for path in sample(store)?.into_values() {
+    let reader = origin.reader();
+    for found in sample(store)?.into_values() {
         // A file that cannot be read any more is one less in the sample.
-        if let Ok(source) = source::read(&root.join(path), max_file_bytes, hook) {
+        if let Ok(source) = reader.read(&found, max_file_bytes) {
             corpus.add(&String::from_utf8_lossy(&source.bytes));
             bytes += source.bytes.len();
         }
@@ -49,14 +48,14 @@ pub(super) fn refresh(
 }
 
 /// The files with the least ids, which are hashes: as good as picked at random, whatever else is there.
-fn sample(store: &PersistentVectorStore) -> Result<BTreeMap<NodeId, String>> {
+fn sample(store: &PersistentVectorStore) -> Result<BTreeMap<NodeId, Found>> {
     let mut sample = BTreeMap::new();
     let files = Filter::eq("kind", NodeKind::Module.name());
     store.snapshot()?.each_metadata(&files, &mut |id, metadata| {
         if let Some(path) = &metadata.path
             && metadata.attributes.contains_key(FILE_HASH)
         {
-            sample.insert(id, path.clone());
+            sample.insert(id, Found::of_node(path, metadata));
             if sample.len() > SAMPLE_FILES {
                 sample.pop_last();
             }

@@ -9,22 +9,24 @@ use codegraph_vector::{CodeNode, Error, Result};
 use super::Problem;
 use super::budget::{Budget, Held};
 use super::gather::OwnedText;
+use super::origin::{Found, Origin, Reader};
 use super::plan::{Plan, Recorded};
 use super::rows::{self, FileRows, ReadFile};
-use super::source::{self, Hook, Source, Unread};
+use super::source::{Source, Unread};
 use crate::embed::{Embedder, NodeText};
 use crate::language::Language;
 use crate::parse::parse;
+use crate::stop::Stop;
 
 /// What all threads of a run share.
 pub(crate) struct Run<'a> {
-    pub(crate) root: &'a Path,
+    pub(crate) origin: &'a Origin<'a>,
     pub(crate) plan: &'a Plan,
     pub(crate) embedder: &'a dyn Embedder,
     pub(crate) max_file_bytes: u64,
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
-    pub(crate) hook: Hook<'a>,
+    pub(crate) stop: &'a Stop,
 }
 
 /// What is counted where it happens.
@@ -78,14 +80,15 @@ impl Run<'_> {
         self.embedder.concurrency() == usize::MAX
     }
 
-    /// Works on a file, which had this size when it was found. `None` if the run is over.
-    pub(crate) fn work(&self, path: String, size: u64) -> Result<Option<Worked>> {
-        let recorded = self.plan.recorded(&path);
-        let file = self.root.join(&path);
-        let Some(held) = self.budget.take(size.min(self.max_file_bytes) as usize + rows::NODE_BYTES) else {
+    /// Works on a file. `None` if the run is over.
+    pub(crate) fn work(&self, reader: &Reader<'_>, found: Found) -> Result<Option<Worked>> {
+        let recorded = self.plan.recorded(&found.path);
+        let size = reader.size(&found).min(self.max_file_bytes);
+        let Some(held) = self.budget.take(size as usize + rows::NODE_BYTES) else {
             return Ok(None);
         };
-        let read = source::read(&file, self.max_file_bytes, self.hook);
+        let read = reader.read(&found, self.max_file_bytes);
+        let path = found.path;
         let source = match read {
             Ok(source) => source,
             Err(unread) => return Ok(Some(Worked::Done(self.unread(path, unread)))),
@@ -115,11 +118,11 @@ impl Run<'_> {
 
     /// A file with the bytes that it had. `None` if its own node is not in the store after all.
     fn same(&self, path: &str, recorded: &Recorded, source: &Source) -> Result<Option<Worked>> {
-        if recorded.has_time(source.stamp) {
+        if recorded.has_mark(source.stamp) {
             return Ok(Some(Worked::Unchanged));
         }
         let Some(mut node) = self.plan.node(rows::file_id(path))? else { return Ok(None) };
-        rows::set_time(&mut node.attributes, source.stamp);
+        rows::set_mark(&mut node.attributes, source.stamp.mark);
         Ok(Some(Worked::Done(Done::Touched(Box::new(node)))))
     }
 

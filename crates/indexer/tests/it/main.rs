@@ -4,6 +4,7 @@
 
 mod harness;
 mod index_basics;
+mod index_commits;
 mod index_files;
 mod index_interrupted;
 mod index_steps;
