@@ -118,7 +118,10 @@ fn args() -> Result<Args, String> {
                 args.seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?
             }
             "--cgroup" => args.cgroup = Some(value.into()),
-            _ if args.beside.set(&name, &value)? || args.endurance.set(&name, &value)? || args.history.set(&name, &value)? => {}
+            "--repo" => args.history.repository = Some(value.into()),
+            "--revisions" => args.history.revisions = value.split(',').map(str::to_owned).collect(),
+            "--folders" => args.history.folders = value.split(',').map(PathBuf::from).collect(),
+            _ if args.beside.set(&name, &value)? || args.endurance.set(&name, &value)? => {}
             _ => return Err(format!("{name} is not known")),
         }
     }

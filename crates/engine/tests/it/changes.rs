@@ -10,36 +10,35 @@ use codegraph_vector::{
     PersistentVectorStore, Result, SeqNo, Settings, TxnId,
 };
 use codegraph_vector_testkit::{Action, Call, CrashStyle, Fault, Op, Rng, SimVfs, generators};
-use parking_lot::Mutex;
 
 use crate::sample::{
     DIMENSION, assert_refused, contents, node, nodes, open, open_read_only, options, reopen,
 };
 
 /// Log files of a few commits each.
-fn small_files(sim: &SimVfs) -> PersistentVectorStore {
+pub(crate) fn small_files(sim: &SimVfs) -> PersistentVectorStore {
     let store = open(sim).unwrap();
     store.configure(|settings| settings.max_wal_file_bytes = 4 << 10).unwrap();
     store
 }
 
-fn all(changes: Changes) -> Vec<Change> {
+pub(crate) fn all(changes: Changes) -> Vec<Change> {
     changes.collect::<Result<_>>().unwrap()
 }
 
-fn seqnos(changes: &[Change]) -> Vec<u64> {
+pub(crate) fn seqnos(changes: &[Change]) -> Vec<u64> {
     changes.iter().map(|change| change.cursor.seqno.0).collect()
 }
 
 /// Carries a change out in another store, as one commit.
-fn carry_out(copy: &PersistentVectorStore, change: &Change) {
+pub(crate) fn carry_out(copy: &PersistentVectorStore, change: &Change) {
     let mut transaction = copy.begin(IsolationLevel::ReadCommitted).unwrap();
     change.deletes.iter().for_each(|id| assert!(transaction.delete(*id).unwrap(), "{id} was there"));
     change.puts.iter().for_each(|node| transaction.put(node.clone()).unwrap());
     transaction.commit().unwrap();
 }
 
-fn hash(store: &PersistentVectorStore) -> u128 {
+pub(crate) fn hash(store: &PersistentVectorStore) -> u128 {
     store.stats().unwrap().content_hash.0
 }
 
@@ -92,7 +91,7 @@ fn vectors_come_bit_for_bit() {
 
 /// A random history: writes of all kinds, transactions of one and two phases, flushes, merges, restarts. `each` sees the
 /// store after every step.
-fn live(seed: u64, steps: usize, each: &mut dyn FnMut(&PersistentVectorStore, &mut Rng)) {
+pub(crate) fn live(seed: u64, steps: usize, each: &mut dyn FnMut(&PersistentVectorStore, &mut Rng)) {
     let mut rng = Rng::new(seed);
     let mut sim = SimVfs::new(seed);
     let mut store = small_files(&sim);
@@ -189,37 +188,6 @@ fn replaying_a_history_leads_to_the_same_contents_at_every_step() {
 }
 
 #[test]
-fn a_pin_that_moves_on_keeps_what_is_needed_and_no_more() {
-    let mut trimmed = 0;
-    for seed in 20..32 {
-        let copy = open(&SimVfs::new(seed + 100)).unwrap();
-        live(seed, 80, &mut |store, rng| {
-            if rng.chance(0.5) {
-                return;
-            }
-            let pin = store.change_pins().unwrap().remove(0);
-            assert!(!pin.lost && pin.name == "test", "{pin:?}");
-            let mut changes = store.changes(pin.cursor).unwrap();
-            // Not always to the end, so that decisions lie on either side of the pin.
-            let most = rng.between(1, 12);
-            for change in changes.by_ref().take(most) {
-                carry_out(&copy, &change.unwrap());
-            }
-            store.pin_changes("test", changes.cursor()).unwrap();
-            let stats = store.stats().unwrap();
-            let oldest = stats.changes.oldest.unwrap();
-            assert!(oldest <= changes.cursor().seqno.next(), "{stats:?}");
-            trimmed += u64::from(oldest.0 > 1);
-            if changes.cursor().seqno == stats.seqno {
-                assert_eq!(hash(&copy), hash(store), "seed {seed}");
-                assert_eq!(stats.changes.pins[0].lag_commits, 0);
-            }
-        });
-    }
-    assert!(trimmed > 20, "{trimmed}: the log is trimmed behind the pin");
-}
-
-#[test]
 fn who_comes_too_late_is_told_what_there_is() {
     let sim = SimVfs::new(1);
     let store = small_files(&sim);
@@ -273,92 +241,6 @@ fn a_stream_keeps_the_log_from_being_trimmed_under_it() {
     store.flush().unwrap();
     let stats = store.stats().unwrap().changes;
     assert!(stats.oldest > Some(SeqNo(21)) && stats.streams == 0, "{stats:?}");
-}
-
-#[test]
-fn pins_and_streams_that_ask_for_too_much_are_told_rather_than_the_disk_filled() {
-    let sim = SimVfs::new(1);
-    let store = small_files(&sim);
-    let mut rng = Rng::new(1);
-    store.pin_changes("old", Cursor::start()).unwrap();
-    let mut stream = store.changes(Cursor::start()).unwrap();
-    let mut write = |ids: std::ops::Range<NodeId>| {
-        for id in ids {
-            store.put(node(&mut rng, id)).unwrap();
-            store.flush().unwrap();
-        }
-    };
-    write(0..30);
-    store.pin_changes("new", SeqNo(30)).unwrap();
-    assert!(store.change_pins().unwrap().iter().all(|pin| !pin.lost));
-    let held = store.stats().unwrap().changes.kept_bytes;
-    store.configure(|settings| settings.max_pinned_log_bytes = held / 2).unwrap();
-    write(30..40);
-    let stats = store.stats().unwrap().changes;
-    let lost: Vec<_> = stats.pins.iter().map(|pin| (&*pin.name, pin.lost)).collect();
-    assert_eq!(lost, [("new", false), ("old", true)]);
-    assert!(stats.kept_bytes <= held && stats.oldest > Some(SeqNo(1)), "{stats:?}");
-    assert_refused(store.changes(Cursor::start()), ErrorKind::Gone, &[]);
-    let outcome = stream.by_ref().find(Result::is_err).unwrap();
-    assert_refused(outcome, ErrorKind::Gone, &["copy the store anew"]);
-    assert!(stream.next().is_none(), "it is over");
-    assert_eq!(seqnos(&all(store.changes(SeqNo(30)).unwrap())), (31..=40).collect::<Vec<_>>());
-    drop((stream, store));
-    let store = reopen(&sim).unwrap();
-    assert!(store.change_pins().unwrap()[1].lost, "after a restart, too");
-    assert_eq!((store.unpin_changes("old"), store.unpin_changes("old")).0.unwrap(), true);
-    assert!(!store.unpin_changes("old").unwrap());
-    assert_eq!(store.change_pins().unwrap().len(), 1);
-}
-
-#[test]
-fn names_and_numbers_of_pins_have_limits() {
-    let store = open(&SimVfs::new(1)).unwrap();
-    for name in ["", "Replica", "a b", &"n".repeat(65)] {
-        assert_refused(store.pin_changes(name, Cursor::start()), ErrorKind::InvalidInput, &["pin"]);
-        assert_refused(store.unpin_changes(name), ErrorKind::InvalidInput, &["pin"]);
-    }
-    for number in 0..64 {
-        store.pin_changes(&format!("replica-{number}"), Cursor::start()).unwrap();
-    }
-    assert_refused(store.pin_changes("one-more", Cursor::start()), ErrorKind::TooLarge, &["64"]);
-    store.pin_changes("replica-5", SeqNo(0)).unwrap();
-    assert!(store.unpin_changes("replica-5").unwrap());
-    store.pin_changes("one-more", Cursor::start()).unwrap();
-    assert_refused(store.pin_changes("one-more", SeqNo(1)), ErrorKind::InvalidInput, &["ahead"]);
-}
-
-#[test]
-fn a_crash_at_any_call_of_moving_a_pin_leaves_it_before_or_behind() {
-    let sim = SimVfs::new(1);
-    let store = small_files(&sim);
-    let mut rng = Rng::new(3);
-    store.pin_changes("replica", Cursor::start()).unwrap();
-    for id in 0..30 {
-        store.put(node(&mut rng, id)).unwrap();
-    }
-    store.flush().unwrap();
-    let images = Arc::new(Mutex::new((Vec::new(), Rng::new(5))));
-    let keep = images.clone();
-    sim.set_observer(Arc::new(move |sim: &SimVfs, call: &Call| {
-        if call.op.mutates() {
-            let (images, rng) = &mut *keep.lock();
-            images.push(CrashStyle::ALL.map(|style| sim.crash(rng, style)));
-        }
-        Action::Proceed
-    }));
-    store.pin_changes("replica", SeqNo(22)).unwrap();
-    store.flush().unwrap();
-    sim.clear_observer();
-    let images = std::mem::take(&mut images.lock().0);
-    assert!(images.len() > 5);
-    for image in images.iter().flatten() {
-        let found = reopen(image).unwrap();
-        let pin = found.change_pins().unwrap().remove(0);
-        assert!(!pin.lost && [0, 22].contains(&pin.cursor.seqno.0), "{pin:?}");
-        let rest = all(found.changes(pin.cursor).unwrap());
-        assert_eq!(seqnos(&rest), (pin.cursor.seqno.0 + 1..=30).collect::<Vec<_>>());
-    }
 }
 
 #[test]
@@ -508,42 +390,4 @@ fn a_reader_elsewhere_follows_up_to_its_last_refresh() {
     reader.refresh().unwrap();
     let late = open_read_only(&sim).unwrap();
     assert_refused(late.changes(Cursor::start()), ErrorKind::Gone, &["oldest"]);
-}
-
-#[test]
-fn a_prepared_transaction_shows_at_its_decision_also_where_the_stream_began_between() {
-    let sim = SimVfs::new(1);
-    let store = small_files(&sim);
-    let mut rng = Rng::new(1);
-    let prepare = |rng: &mut Rng, id| {
-        let mut transaction = store.begin(IsolationLevel::Serializable).unwrap();
-        transaction.put(node(rng, id)).unwrap();
-        transaction.prepare().unwrap()
-    };
-    let early = prepare(&mut rng, 100);
-    store.put(node(&mut rng, 1)).unwrap();
-    store.pin_changes("replica", SeqNo(1)).unwrap();
-    let mut between = store.changes(SeqNo(1)).unwrap();
-    for id in 2..20 {
-        store.put(node(&mut rng, id)).unwrap();
-        store.flush().unwrap(); // The manifests carry it, and no checkpoint needs the log before.
-    }
-    let receipt = store.commit_prepared(early).unwrap();
-    for id in 20..30 {
-        store.put(node(&mut rng, id)).unwrap();
-        store.flush().unwrap(); // And now no manifest does.
-    }
-    let check = |changes: Vec<Change>| {
-        assert_eq!(seqnos(&changes), (2..=30).collect::<Vec<_>>());
-        let decided = changes.iter().find(|change| change.cursor.seqno == receipt.seqno).unwrap();
-        assert_eq!(decided.puts.iter().map(|node| node.id).collect::<Vec<_>>(), [100]);
-    };
-    check(between.by_ref().collect::<Result<_>>().unwrap());
-    check(all(store.changes(SeqNo(1)).unwrap()));
-    store.pin_changes("replica", SeqNo(5)).unwrap();
-    assert_eq!(all(store.changes(SeqNo(5)).unwrap()).len(), 25);
-    store.pin_changes("replica", SeqNo(29)).unwrap();
-    drop(between);
-    store.flush().unwrap();
-    assert!(store.stats().unwrap().changes.oldest > Some(SeqNo(20)), "what it had to do with is behind");
 }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_input_places;
+mod change_pins;
 mod changes;
 mod coded_search;
 mod compression;

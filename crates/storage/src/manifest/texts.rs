@@ -43,7 +43,8 @@ impl Manifest {
     }
 
     fn texts<'a>(&'a self, prefix: &'static str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let text = move |(name, value): &'a (String, String)| Some((name.strip_prefix(prefix)?, value.as_str()));
+        let text =
+            move |(name, value): &'a (String, String)| Some((name.strip_prefix(prefix)?, value.as_str()));
         self.settings.iter().filter_map(text)
     }
 

@@ -74,8 +74,7 @@ impl LogGroup {
             let at = payload.as_ptr() as usize - body.as_ptr() as usize;
             at..at + payload.len()
         };
-        let records =
-            records.iter().map(|(lsn, frame)| (*lsn, frame.kind, place(frame.payload))).collect();
+        let records = records.iter().map(|(lsn, frame)| (*lsn, frame.kind, place(frame.payload))).collect();
         Ok(Self { start, end, records, body })
     }
 
@@ -167,7 +166,8 @@ impl LogReader {
             };
             // An open file may have been left for another, or replaced; one that was just opened was not.
             if is_new {
-                let message = format!("the log cannot be read at Lsn {bad}, although it is durable up to {limit}");
+                let message =
+                    format!("the log cannot be read at Lsn {bad}, although it is durable up to {limit}");
                 let offset = located.file.header.offset_of(bad);
                 return Err(Error::corrupt(&located.file.path, offset, message));
             }

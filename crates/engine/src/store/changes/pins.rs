@@ -178,8 +178,8 @@ impl Core {
             // What was prepared before, and decided since, is found by reading.
             false => {
                 let files = self.log_files()?;
-                let earlier = files.iter().filter(|first| before.is_some_and(|before| **first <= before));
-                earlier.last().or(files.first()).copied().unwrap_or(start).min(start)
+                let mut earlier = files.iter().filter(|first| before.is_some_and(|before| **first <= before));
+                earlier.next_back().or(files.first()).copied().unwrap_or(start).min(start)
             }
         };
         let (place, open) = self.skim(from, seqno)?;
