@@ -60,6 +60,15 @@ bench-memory *ARGS:
 bench-txn *ARGS:
     cargo run --release -p codegraph-vector-bench -- txn {{ARGS}}
 
+# Two thousand small stores in one process: memory, files, first touch. Give --rows N for fewer stores.
+bench-many *ARGS:
+    cargo run --release -p codegraph-vector-bench -- many {{ARGS}}
+
+# Small durable batches: beside the bare disk while merges run, and beside other stores. Give --seconds N for the first part;
+# --python PYTHON --peers-dir DIR for the second.
+bench-incremental *ARGS:
+    cargo run --release -p codegraph-vector-bench -- incremental {{ARGS}}
+
 # MRR and recall of the default embedder beside BM25. Give --minilm DIR for vectors to compare with, --show N for misses.
 bench-retrieval *ARGS:
     cargo run --release -p codegraph-vector-bench -- retrieval {{ARGS}}
@@ -93,6 +102,10 @@ bench-filtered *ARGS:
 # Recall after all rows were replaced, and merges beside a rebuild. Give --base, --queries.
 bench-churn *ARGS:
     cargo run --release -p codegraph-vector-bench -- churn {{ARGS}}
+
+# Millions of updates: room, memory, stalls. Give --updates N, --nodes N, --dimension D; --into BENCHMARKS.md for the table.
+bench-endurance *ARGS:
+    cargo run --release -p codegraph-vector-bench -- endurance {{ARGS}}
 
 # Searches of a store beside the same index in plain memory, without checks. Give --base, --queries; --index ivf or hnsw.
 bench-overhead *ARGS:

@@ -61,8 +61,16 @@ impl Vfs for SlowSync {
         RealVfs.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        RealVfs.hard_link(from, to)
+    }
+
     fn remove_file(&self, path: &Path) -> Result<()> {
         RealVfs.remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        RealVfs.remove_dir(path)
     }
 
     fn create_dir_all(&self, path: &Path) -> Result<()> {

@@ -1,7 +1,9 @@
 //! Benchmarks as ratios in one run: what the store does beside what the disk and the memory can do.
 //!
 //! `cargo run --release -p codegraph-vector-bench -- store|scan [--data BASE.npy] [--queries Q.npy] [--python PYTHON] [--dir DIR]`
-//! `cargo run --release -p codegraph-vector-bench -- memory|txn [--rows N] [--dir DIR]`
+//! `cargo run --release -p codegraph-vector-bench -- memory|txn|many [--rows N] [--dir DIR] [--into BENCHMARKS.md]`, where `many` is of N stores
+//! `cargo run --release -p codegraph-vector-bench -- incremental [--seconds S] [--python PYTHON --peers-dir DIR] [--peers PART,…] [--rounds N]
+//! [--into BENCHMARKS.md] [--dir DIR]`
 //! `cargo run --release -p codegraph-vector-bench -- retrieval [--corpus stdlib|stdlib-with-tests|crates|PATH]…
 //! [--language NAME] [--minilm DIR] [--show N]`
 //! `cargo run --release -p codegraph-vector-bench -- index [--corpus …] [--dir DIR]`
@@ -11,6 +13,8 @@
 //! [--json FILE] [--into BENCHMARKS.md [--mark NAME]]`, and `[--codecs PART;…]` or `[--svg FILE] [--ours "WORDS FOR CGV"]`
 //! `cargo run --release -p codegraph-vector-bench -- live|filtered|churn|overhead|memory-limit --base BASE.npy --queries Q.npy
 //! [--index KIND] [--compression SPEC] [--seconds S] [--cgroup DIR] [--dir DIR] [--into BENCHMARKS.md [--mark NAME]]`
+//! `cargo run --release -p codegraph-vector-bench -- endurance [--nodes N] [--updates N] [--dimension D] [--batch N]
+//! [--memtable-bytes N] [--dir DIR] [--into BENCHMARKS.md]`
 //!
 //! Each pair is interleaved and repeated five times; the median counts. Absolute figures illustrate.
 
@@ -22,12 +26,15 @@ mod commit;
 mod compress;
 mod data;
 mod disk;
+mod endurance;
 mod faiss;
 mod filtered;
 mod history;
 mod import;
+mod incremental;
 mod index;
 mod live;
+mod many;
 mod memory;
 mod memory_limit;
 mod overhead;
@@ -62,13 +69,14 @@ struct Args {
     /// Of searches beside a writer.
     seconds: f64,
     cgroup: Option<PathBuf>,
+    endurance: endurance::Options,
     history: history::Options,
 }
 
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
     let command = given.next().ok_or(
-        "say what to measure: store, scan, memory, retrieval, index, history, compress, search, txn, live, filtered, churn, overhead or memory-limit",
+        "say what to measure: store, scan, memory, retrieval, index, history, compress, search, txn, many, incremental, live, filtered, churn, endurance, overhead or memory-limit",
     )?;
     let mut args = Args {
         command,
@@ -84,6 +92,7 @@ fn args() -> Result<Args, String> {
         kind: searching::Kind::default(),
         seconds: 60.0,
         cgroup: None,
+        endurance: endurance::Options::default(),
         history: history::Options::default(),
     };
     while let Some(name) = given.next() {
@@ -112,7 +121,7 @@ fn args() -> Result<Args, String> {
             "--repo" => args.history.repository = Some(value.into()),
             "--revisions" => args.history.revisions = value.split(',').map(str::to_owned).collect(),
             "--folders" => args.history.folders = value.split(',').map(PathBuf::from).collect(),
-            _ if args.beside.set(&name, &value)? => {}
+            _ if args.beside.set(&name, &value)? || args.endurance.set(&name, &value)? => {}
             _ => return Err(format!("{name} is not known")),
         }
     }
@@ -179,6 +188,19 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             txn::run(folder.path(), args.rows, &mut report)?;
             args.beside.write("txn", &report.to_string())?;
         }
+        "endurance" => {
+            endurance::run(folder.path(), &args.endurance, &mut report)?;
+            args.beside.write("endurance", &report.to_string())?;
+        }
+        "many" => {
+            many::run(folder.path(), args.rows.min(2_000), &mut report)?;
+            args.beside.write("many", &report.to_string())?;
+        }
+        "incremental" => {
+            let (python, options) = (args.python.as_deref(), &args.beside);
+            incremental::run(folder.path(), python, options, args.seconds, &mut report)?;
+            args.beside.write("incremental", &report.to_string())?;
+        }
         "retrieval" => retrieval::run(folder.path(), &args.retrieval, &mut report).map_err(plain)?,
         "index" => {
             let corpora = &args.retrieval.corpora;
@@ -201,6 +223,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         }
         "live" | "filtered" | "churn" | "overhead" | "memory-limit" => searches(folder.path(), &args)?,
         // Some benchmarks start themselves again with these, to look at fresh processes.
+        "many-child" => many::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,
         "open" => memory::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,
         "limited-search" => {
             let queries = args.queries.ok_or("--queries is missing")?;

@@ -40,32 +40,64 @@ impl Peers {
 
     /// Runs one of them by a command of the harness, `words`; gives the lines that it writes.
     pub(crate) fn run(&self, words: &[&str], name: &str, k: usize, effort: &Effort) -> Outcome<String> {
-        let out = self.scratch.join("peer.jsonl");
-        if out.exists() {
-            std::fs::remove_file(&out)?;
-        }
-        let status = Command::new(&self.python)
-            .arg("-B")
-            .arg(self.folder.join("peers.py"))
-            .args(words)
-            .args(["--peers", name, "--k", &k.to_string(), "--repeat", &effort.repeats.to_string()])
+        let mut command = self.command(words, name);
+        command
+            .args(["--k", &k.to_string(), "--repeat", &effort.repeats.to_string()])
             .args(["--min-seconds", &effort.seconds.to_string()])
             .args(["--build-threads", &effort.threads.to_string()])
-            .arg("--base")
-            .arg(&self.base)
             .arg("--queries")
             .arg(&self.queries)
             .arg("--gt")
-            .arg(&self.truth)
+            .arg(&self.truth);
+        self.lines(&mut command, name)
+    }
+
+    /// Vectors a second of one of them in durable commits of `batch` vectors, until `count` are in or the seconds are over.
+    /// An error as well if what it committed is not there after a reopen, or a kill.
+    pub(crate) fn durable(&self, name: &str, batch: usize, count: usize, seconds: f64) -> Outcome<f64> {
+        let mut command = self.command(&["durable", "--no-strace"], name);
+        command.args(["--batch", &batch.to_string(), "--count", &count.to_string()]);
+        command.args(["--max-seconds", &seconds.to_string()]);
+        let lines = self.lines(&mut command, name)?;
+        let row: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap_or_default())?;
+        let kept = ["all_there", "survives_kill"].into_iter().all(|key| row[key] == true);
+        match row["vectors_per_s"].as_f64() {
+            Some(rate) if kept => Ok(rate),
+            _ => Err(format!("the harness says {row}").into()),
+        }
+    }
+
+    fn command(&self, words: &[&str], name: &str) -> Command {
+        let mut command = Command::new(&self.python);
+        command
+            .arg("-B")
+            .arg(self.folder.join("peers.py"))
+            .args(words)
+            .args(["--peers", name])
+            .arg("--base")
+            .arg(&self.base)
             .arg("--out")
-            .arg(&out)
+            .arg(self.out())
             .arg("--workdir")
             .arg(self.scratch.join("peer"))
             // OpenMP's threads would spin while others wait for a core.
             .env("OMP_WAIT_POLICY", "PASSIVE")
             .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .status()?;
+            .stderr(std::process::Stdio::null());
+        command
+    }
+
+    fn out(&self) -> PathBuf {
+        self.scratch.join("peer.jsonl")
+    }
+
+    /// Runs the harness and reads the lines that it wrote.
+    fn lines(&self, command: &mut Command, name: &str) -> Outcome<String> {
+        let out = self.out();
+        if out.exists() {
+            std::fs::remove_file(&out)?;
+        }
+        let status = command.status()?;
         Ok(std::fs::read_to_string(&out).map_err(|error| format!("{name} ended with {status}: {error}"))?)
     }
 }

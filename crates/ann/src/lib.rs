@@ -34,8 +34,8 @@ mod random;
 mod scan;
 mod topk;
 
-pub use kernels::Kernels;
 pub use kernels::look_up::LookUps;
+pub use kernels::{Hashes, Kernels};
 pub use metric::{Metric, UnknownMetric};
 pub use numeric::{check_finite, norm};
 pub use scan::{ExactScan, RowBlock, Rows};

@@ -64,15 +64,16 @@ impl RowChecksum {
 
     /// The vector's half.
     pub fn of_vector(id: NodeId, vector: &[u8]) -> u64 {
-        xxh3_64_with_seed(vector, Self::seed(id))
+        xxh3_64_with_seed(vector, Self::vector_seed(id))
     }
 
     /// The metadata's half.
     pub fn of_metadata(id: NodeId, metadata: &[u8]) -> u64 {
-        xxh3_64_with_seed(metadata, !Self::seed(id))
+        xxh3_64_with_seed(metadata, !Self::vector_seed(id))
     }
 
-    fn seed(id: NodeId) -> u64 {
+    /// The seed of the vector's half, for whoever has a faster XXH3-64 than that of this machine's common denominator.
+    pub fn vector_seed(id: NodeId) -> u64 {
         xxh3_64_with_seed(&id.to_le_bytes(), 0)
     }
 

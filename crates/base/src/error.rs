@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::conflict::Conflict;
 
@@ -21,8 +22,12 @@ pub enum ErrorKind {
     TooLarge,
     /// The named thing is not there.
     NotFound,
+    /// The thing that was to be new is there already. Nothing was written.
+    AlreadyExists,
     /// A concurrent commit got in the way; try again. Nothing was written.
     Conflict,
+    /// A queue is full; try again after [`Error::retry_after`]. Nothing was taken.
+    Overloaded,
     /// Another process holds the store; try again later or open it read-only.
     Busy,
     /// The store, or its file system, takes no writes; reads go on.
@@ -37,8 +42,13 @@ pub enum ErrorKind {
     Unsupported,
     /// A file went away under a reader; refresh the view and try again.
     Stale,
+    /// The changes that were asked for are no longer in the log, or are of another history: copy the store anew, and
+    /// go on from there.
+    Gone,
     /// The store was closed.
     Closed,
+    /// The store met a fault of its own and gave up this one thing; please report it. Nothing was written.
+    Internal,
     /// Any other failure of the operating system.
     Io,
 }
@@ -50,7 +60,9 @@ impl ErrorKind {
             ErrorKind::InvalidInput => "invalid_input",
             ErrorKind::TooLarge => "too_large",
             ErrorKind::NotFound => "not_found",
+            ErrorKind::AlreadyExists => "already_exists",
             ErrorKind::Conflict => "conflict",
+            ErrorKind::Overloaded => "overloaded",
             ErrorKind::Busy => "busy",
             ErrorKind::ReadOnly => "read_only",
             ErrorKind::StorageFull => "storage_full",
@@ -58,7 +70,9 @@ impl ErrorKind {
             ErrorKind::Corrupt => "corrupt",
             ErrorKind::Unsupported => "unsupported",
             ErrorKind::Stale => "stale",
+            ErrorKind::Gone => "gone",
             ErrorKind::Closed => "closed",
+            ErrorKind::Internal => "internal",
             ErrorKind::Io => "io",
         }
     }
@@ -78,15 +92,23 @@ struct Inner {
     offset: Option<u64>,
     source: Option<Arc<io::Error>>,
     conflict: Option<Conflict>,
+    retry_after: Option<Duration>,
 }
 
 impl Error {
     /// An error of `kind` with a sentence for a human.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self {
-            inner: Arc::new(Inner { kind, message, path: None, offset: None, source: None, conflict: None }),
-        }
+        let inner = Inner {
+            kind,
+            message,
+            path: None,
+            offset: None,
+            source: None,
+            conflict: None,
+            retry_after: None,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The input is wrong.
@@ -115,6 +137,7 @@ impl Error {
             offset: None,
             source: Some(Arc::new(source)),
             conflict: None,
+            retry_after: None,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -135,6 +158,12 @@ impl Error {
     #[must_use]
     pub(crate) fn because_of(self, conflict: Conflict) -> Self {
         self.change(|inner| inner.conflict = Some(conflict))
+    }
+
+    /// The same error, with a hint when to try again.
+    #[must_use]
+    pub fn with_retry_after(self, delay: Duration) -> Self {
+        self.change(|inner| inner.retry_after = Some(delay))
     }
 
     /// The same cause seen by someone who can do something else about it.
@@ -172,6 +201,11 @@ impl Error {
     /// What got in the way of a write or transaction, where that was another.
     pub fn conflict(&self) -> Option<&Conflict> {
         self.inner.conflict.as_ref()
+    }
+
+    /// How long to wait before it is worth to try again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
     }
 
     /// The byte of that file concerned.

@@ -24,6 +24,9 @@ pub const MAX_PROPERTY_NAME_BYTES: usize = 64;
 /// Most bytes of a property's value.
 pub const MAX_PROPERTY_BYTES: usize = 256 << 10;
 
+/// Most places in the change feed that are pinned by name. Every manifest holds all of them.
+pub const MAX_CHANGE_PINS: usize = 64;
+
 /// Most bytes that all prepared transactions without a decision take together: every manifest holds them.
 pub const MAX_PREPARED_BYTES: u64 = 64 << 20;
 

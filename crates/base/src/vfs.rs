@@ -6,7 +6,7 @@
 //! - bytes written are seen by later reads at once, and survive a power cut only after a later
 //!   successful [`VfsFile::sync_data`] or [`VfsFile::sync_all`];
 //! - unsynced writes may reach the disk in any order, in part, or torn at any byte;
-//! - a name created, renamed or removed survives only after [`Vfs::sync_dir`] of its folder;
+//! - a name created, linked, renamed or removed survives only after [`Vfs::sync_dir`] of its folder;
 //!   a rename is atomic: at any moment, and after a crash, the target is the old file or the new;
 //! - after a failed sync nothing is known about what was unsynced, and a later sync that succeeds
 //!   proves nothing about it.
@@ -43,8 +43,21 @@ pub trait Vfs: Send + Sync + Debug {
     /// Atomically gives `from` the name `to`, in place of whatever had it.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
+    /// Gives the file `from` the name `to` as well. Both names are then the same file: neither is written through any more.
+    ///
+    /// # Errors
+    /// `Unsupported` where these two cannot be names of one file (on two devices, no links here, too many of them), so
+    /// that it has to be copied; `NotFound`; any other if `to` is there already.
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
+
     /// Removes a name. Open files and maps of it stay usable.
     fn remove_file(&self, path: &Path) -> Result<()>;
+
+    /// Removes a folder that nothing is in.
+    ///
+    /// # Errors
+    /// `NotFound`; any other if something is in it, or it is none.
+    fn remove_dir(&self, path: &Path) -> Result<()>;
 
     /// Makes a folder and those above it; fine if they exist.
     fn create_dir_all(&self, path: &Path) -> Result<()>;

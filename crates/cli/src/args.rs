@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use codegraph_vector::{EmbedderId, IndexPolicy, Metric, NodeId, parse_node_id};
 
 use crate::commands::{
-    bench, completions, compress, delete, export, flush, get, import, in_doubt, index, man, mcp, merge,
-    query, search, stats, verify,
+    bench, changes, completions, compress, delete, export, flush, fork, get, import, in_doubt, index, man,
+    mcp, merge, query, search, stats, verify,
 };
 
 /// The persistent vector store for code graphs.
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Flush(flush::FlushArgs),
     Merge(merge::MergeArgs),
+    Fork(fork::ForkArgs),
+    Changes(changes::ChangesArgs),
     InDoubt(in_doubt::InDoubtArgs),
     Compress(compress::CompressArgs),
     Bench(bench::BenchArgs),

@@ -1,11 +1,13 @@
 //! One file a command.
 
 pub(crate) mod bench;
+pub(crate) mod changes;
 pub(crate) mod completions;
 pub(crate) mod compress;
 pub(crate) mod delete;
 pub(crate) mod export;
 pub(crate) mod flush;
+pub(crate) mod fork;
 pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod in_doubt;
@@ -37,6 +39,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(globals, args),
         Command::Flush(args) => flush::run(globals, args),
         Command::Merge(args) => merge::run(globals, args),
+        Command::Fork(args) => fork::run(globals, args),
+        Command::Changes(args) => changes::run(globals, args),
         Command::InDoubt(args) => in_doubt::run(globals, args),
         Command::Compress(args) => compress::run(globals, args),
         Command::Bench(args) => bench::run(globals, args),

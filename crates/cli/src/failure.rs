@@ -74,6 +74,7 @@ fn remedy(kind: ErrorKind) -> Option<&'static str> {
         ),
         ErrorKind::Corrupt => Some("`cgv verify` lists what is damaged; restore it from a backup"),
         ErrorKind::Unsupported => Some("use a newer cgv"),
+        ErrorKind::Gone => Some("copy the store anew, by `cgv export`, and follow its changes from there"),
         ErrorKind::Conflict | ErrorKind::Stale => Some("run the command again"),
         _ => None,
     }

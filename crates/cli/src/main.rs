@@ -12,6 +12,7 @@ mod formats;
 mod hits;
 mod import;
 mod location;
+mod maintained;
 mod mcp;
 mod measured;
 mod output;

@@ -16,6 +16,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("the files of a store are little-endian and used in place");
 
+mod budget;
 mod cache;
 mod compression;
 mod consistency;
@@ -25,18 +26,21 @@ mod filter;
 #[doc(hidden)]
 pub mod fuzzing;
 mod id_map;
+mod incremental;
 mod indexing;
 mod job;
 mod memtable;
 mod node;
 mod options;
 mod persistent;
+mod persistent_maintenance;
 mod pool;
 mod record;
 mod record_prepared;
 mod rows;
 mod segment;
 mod store;
+mod store_set;
 mod text;
 mod version;
 pub mod words;
@@ -59,6 +63,12 @@ pub use consistency::{
     Transaction, TransactionInfo, TransactionOptions, TransactionStatistics, VectorOperation,
 };
 pub use filter::Filter;
+pub use incremental::{
+    IncrementalConfig, IncrementalMode, IncrementalOperation, IncrementalStatistics,
+    IncrementalUpdateManager, Priority, Ticket, TicketOutcome, WhenFull,
+};
+#[cfg(feature = "test-switches")]
+pub use incremental::{Moment, Probe};
 pub use indexing::IndexPolicy;
 pub use job::Job;
 pub use node::{
@@ -67,13 +77,16 @@ pub use node::{
 #[cfg(feature = "test-switches")]
 pub use options::TestSwitches;
 pub use options::{
-    CacheConfig, DeadlockPolicy, Durability, EmbedderId, Environment, EvictionPolicy, OpenOptions, Settings,
-    TransactionConfig,
+    CacheConfig, DeadlockPolicy, Durability, EmbedderId, Environment, EvictionPolicy, MaintenanceConfig,
+    MaintenanceTimeZone, MaintenanceWindows, OpenOptions, Settings, TransactionConfig,
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{
-    CacheStatistics, CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, IndexStatistics, MAX_LIMIT,
-    Match, PendingWrite, RecoveryReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics,
-    TextRequest, VectorMetadata, VerifyReport, Write, WriteOutcome,
+    CacheStatistics, Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, CheckpointInfo,
+    CommitReceipt, Cursor, ForkOptions, ForkReport, HybridRequest, InDoubt, IndexStatistics, JobKind,
+    JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport,
+    ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata,
+    VerifyReport, Write, WriteOutcome,
 };
+pub use store_set::{StoreSet, StoreSetConfig, StoreSetStatistics};
 pub use text::QUALIFIED_NAME;

@@ -15,6 +15,7 @@ use codegraph_vector_ann::index::{FreshRows, RowCoder};
 use codegraph_vector_base::{NodeId, Result, RowChecksum, SeqNo};
 use parking_lot::RwLock;
 
+use crate::budget::Budget;
 use crate::id_map::NodeIdMap;
 use crate::node::NodeMetadata;
 use crate::segment::{Text, make_text};
@@ -119,6 +120,8 @@ pub(crate) struct PutRow<'a> {
 pub(crate) struct Memtable {
     inner: RwLock<Inner>,
     bytes: AtomicU64,
+    /// What its bytes are charged to.
+    budget: OnceLock<Arc<Budget>>,
     /// Full chunks, and those of them that have codes.
     full: AtomicUsize,
     coded: AtomicUsize,
@@ -154,12 +157,27 @@ impl Memtable {
     /// An empty one.
     pub(crate) fn new() -> Self {
         let (full, coded) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { inner: RwLock::default(), bytes: AtomicU64::new(0), full, coded }
+        let (bytes, budget) = (AtomicU64::new(0), OnceLock::new());
+        Self { inner: RwLock::default(), bytes, budget, full, coded }
+    }
+
+    /// Charges what it takes, now and later, to a budget: for a memtable that nobody writes to yet.
+    pub(crate) fn charge_to(&self, budget: &Arc<Budget>) {
+        if self.budget.set(budget.clone()).is_ok() {
+            budget.spend(self.bytes());
+        }
     }
 
     /// Memory used, about, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When the first row was committed, in µs since the Unix epoch.
+    pub(crate) fn oldest_us(&self) -> Option<u64> {
+        let inner = self.inner.read();
+        let chunk = inner.full.first().map_or(&inner.open, |chunk| chunk);
+        chunk.rows.first().map(|row| row.updated_us)
     }
 
     /// Rows put, dead ones included.
@@ -187,6 +205,9 @@ impl Memtable {
             inner.put(put);
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(budget) = self.budget.get() {
+            budget.spend(bytes);
+        }
         self.full.store(inner.full.len(), Ordering::Relaxed);
     }
 
@@ -260,6 +281,14 @@ impl Memtable {
     }
 }
 
+impl Drop for Memtable {
+    fn drop(&mut self) {
+        if let Some(budget) = self.budget.get() {
+            budget.give_back(self.bytes());
+        }
+    }
+}
+
 impl Inner {
     fn put(&mut self, put: PutRow<'_>) {
         let at = self.rows() as u32;
@@ -273,7 +302,8 @@ impl Inner {
             }
         }
         let values = put.vector.as_chunks::<4>().0;
-        if self.open.rows.is_empty() {
+        // The first chunk grows with what comes: most memtables of many small stores hold a few rows.
+        if self.open.rows.is_empty() && !self.full.is_empty() {
             self.open.rows.reserve_exact(CHUNK_ROWS);
             self.open.norms.reserve_exact(CHUNK_ROWS);
             self.open.vectors.reserve_exact(CHUNK_ROWS * values.len());

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use codegraph_vector_ann::Metric;
 use codegraph_vector_base::vfs::{RealVfs, Vfs};
@@ -10,6 +11,12 @@ pub use codegraph_vector_storage::EmbedderId;
 
 use crate::compression::Compression;
 use crate::indexing::IndexPolicy;
+
+mod maintenance;
+mod windows;
+
+pub use maintenance::MaintenanceConfig;
+pub use windows::{MaintenanceTimeZone, MaintenanceWindows};
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,15 +102,19 @@ pub struct Settings {
     pub durability: Durability,
     /// A memtable of this many bytes is flushed into a segment.
     pub memtable_bytes: u64,
+    /// A memtable whose oldest row was written so many milliseconds ago is flushed in the background; 0 is never.
+    pub memtable_age_ms: u64,
     /// Full memtables that may wait for a flush before writers wait for it too.
     pub max_frozen_memtables: usize,
     /// A log file of this many bytes is followed by another.
     pub max_wal_file_bytes: u64,
+    /// Most bytes of the log that are kept for whoever follows the changes, beyond what recovery needs.
+    pub max_pinned_log_bytes: u64,
     /// Most bytes of one commit in the log.
     pub max_batch_bytes: u64,
     /// Segments of about the same size that are merged into one.
     pub merge_fanout: usize,
-    /// A segment with this share of dead rows is rewritten, in percent.
+    /// A segment with this share of dead rows is rewritten, in percent, even where the store as a whole has few.
     pub merge_dead_percent: u64,
     /// Whether flushes and merges run by themselves, in the background.
     pub background: bool,
@@ -120,6 +131,8 @@ pub struct Settings {
     pub index: IndexPolicy,
     /// Threads that an index is built with.
     pub index_threads: usize,
+    /// Merges, rewrites and index builds in the background.
+    pub maintenance: MaintenanceConfig,
     /// Transactions.
     pub transactions: TransactionConfig,
 }
@@ -129,8 +142,10 @@ impl Default for Settings {
         Self {
             durability: Durability::Sync,
             memtable_bytes: 64 << 20,
+            memtable_age_ms: 0,
             max_frozen_memtables: 2,
             max_wal_file_bytes: 64 << 20,
+            max_pinned_log_bytes: 1 << 30,
             max_batch_bytes: 256 << 20,
             merge_fanout: 8,
             merge_dead_percent: 30,
@@ -141,6 +156,7 @@ impl Default for Settings {
             compression_threads: 1,
             index: IndexPolicy::Auto,
             index_threads: 2,
+            maintenance: MaintenanceConfig::default(),
             transactions: TransactionConfig::default(),
         }
     }
@@ -150,8 +166,14 @@ impl Default for Settings {
 type Pairs = Vec<(String, String)>;
 
 impl Settings {
-    /// Refuses what cannot work.
+    /// Refuses what cannot work, here and now.
     pub(crate) fn check(&self) -> Result<()> {
+        self.maintenance.time_zone.check()?;
+        self.check_values()
+    }
+
+    /// Refuses what cannot work anywhere. A store whose settings are of another machine has to open.
+    fn check_values(&self) -> Result<()> {
         let at_least = |name: &str, value: u64, least: u64| {
             if value < least {
                 Err(Error::invalid(format!("{name} is {value}, and must be at least {least}")))
@@ -171,6 +193,7 @@ impl Settings {
         at_least("transactions.idle_timeout_ms", self.transactions.idle_timeout_ms, 1)?;
         at_least("transactions.total_timeout_ms", self.transactions.total_timeout_ms, 1)?;
         at_least("transactions.max_active", self.transactions.max_active as u64, 1)?;
+        self.maintenance.check()?;
         self.index.check()
     }
 
@@ -183,6 +206,12 @@ impl Settings {
     /// Milliseconds between checkpoints that are made without being asked for; 0 is never.
     pub(crate) fn checkpoint_interval_ms(&self) -> u64 {
         if self.background { self.transactions.checkpoint_interval_ms } else { 0 }
+    }
+
+    /// The age at which memtables are flushed without being full, if they are.
+    pub(crate) fn memtable_age(&self) -> Option<Duration> {
+        let is_kept = self.background && self.memtable_age_ms > 0;
+        is_kept.then(|| Duration::from_millis(self.memtable_age_ms))
     }
 
     /// Asks for a compression, with no more loss than it has.
@@ -213,8 +242,10 @@ impl Settings {
         [
             ("durability", durability),
             ("memtable_bytes", self.memtable_bytes.to_string()),
+            ("memtable_age_ms", self.memtable_age_ms.to_string()),
             ("max_frozen_memtables", self.max_frozen_memtables.to_string()),
             ("max_wal_file_bytes", self.max_wal_file_bytes.to_string()),
+            ("max_pinned_log_bytes", self.max_pinned_log_bytes.to_string()),
             ("max_batch_bytes", self.max_batch_bytes.to_string()),
             ("merge_fanout", self.merge_fanout.to_string()),
             ("merge_dead_percent", self.merge_dead_percent.to_string()),
@@ -234,8 +265,10 @@ impl Settings {
             ("index_threads", self.index_threads.to_string()),
             ("compression_threads", self.compression_threads.to_string()),
         ]
+        .into_iter()
+        .chain(self.maintenance.to_pairs())
         .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .collect()
     }
 
     /// The settings that `pairs` say, over `self`. A name that this version does not know is left
@@ -247,8 +280,10 @@ impl Settings {
             match name.as_str() {
                 "durability" => self.durability = parse_durability(value).ok_or_else(bad)?,
                 "memtable_bytes" => self.memtable_bytes = number()?,
+                "memtable_age_ms" => self.memtable_age_ms = number()?,
                 "max_frozen_memtables" => self.max_frozen_memtables = number()? as usize,
                 "max_wal_file_bytes" => self.max_wal_file_bytes = number()?,
+                "max_pinned_log_bytes" => self.max_pinned_log_bytes = number()?,
                 "max_batch_bytes" => self.max_batch_bytes = number()?,
                 "merge_fanout" => self.merge_fanout = number()? as usize,
                 "merge_dead_percent" => self.merge_dead_percent = number()?,
@@ -278,10 +313,14 @@ impl Settings {
                 }
                 "index" => self.index = value.parse().map_err(|_| bad())?,
                 "index_threads" => self.index_threads = number()? as usize,
-                _ => {}
+                name => {
+                    if let Some(name) = name.strip_prefix("maintenance.") {
+                        self.maintenance.set(name, value).ok_or_else(bad)?;
+                    }
+                }
             }
         }
-        self.check()?;
+        self.check_values()?;
         Ok(self)
     }
 }
@@ -387,6 +426,15 @@ mod tests {
             compression_threads: 3,
             index: IndexPolicy::Hnsw { m: 8, ef_construction: 77 },
             index_threads: 5,
+            memtable_age_ms: 6,
+            maintenance: MaintenanceConfig {
+                max_bytes_per_s: 7,
+                windows: "mon-fri 22:00-06:00,sun 00:00-24:00".parse().unwrap(),
+                time_zone: "Mars/Olympus_Mons".parse().unwrap(),
+                max_debt_percent: 8,
+                max_segment_bytes: 9,
+                store_dead_percent: 10,
+            },
             transactions: TransactionConfig {
                 idle_timeout_ms: 1,
                 total_timeout_ms: 2,
@@ -402,7 +450,22 @@ mod tests {
 
     #[test]
     fn a_bad_setting_is_named() {
-        let error = Settings::default().with_pairs(&vec![("merge_fanout".into(), "1".into())]).unwrap_err();
-        assert!(error.message().contains("merge_fanout"), "{error}");
+        for (name, value) in [
+            ("merge_fanout", "1"),
+            ("memtable_age_ms", "-1"),
+            ("maintenance.windows", "2 to 5"),
+            ("maintenance.store_dead_percent", "0"),
+        ] {
+            let error = Settings::default().with_pairs(&vec![(name.into(), value.into())]).unwrap_err();
+            assert!(error.message().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_time_zone_that_is_unknown_here_is_refused_but_does_not_keep_a_store_shut() {
+        let mut settings = Settings::default();
+        settings.maintenance.time_zone = "Mars/Olympus_Mons".parse().unwrap();
+        assert!(settings.check().unwrap_err().message().contains("Mars/Olympus_Mons"));
+        assert_eq!(Settings::default().with_pairs(&settings.to_pairs()).unwrap(), settings);
     }
 }

@@ -16,9 +16,9 @@ use crate::node::CodeNode;
 use crate::options::{EmbedderId, OpenOptions, Settings};
 use crate::store::core::Handle;
 use crate::store::{
-    CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, Locking, Match, PendingWrite, RecoveryReport,
-    SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata, VerifyReport,
-    Write, WriteOutcome,
+    CheckpointInfo, CommitReceipt, HybridRequest, InDoubt, Locking, Match, Mode, PendingWrite,
+    RecoveryReport, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata,
+    VerifyReport, Write, WriteOutcome,
 };
 
 /// What a store is, as its manifest says.
@@ -40,7 +40,7 @@ pub struct StorageHeader {
     pub created_us: u64,
     /// The commit up to which everything is in segments.
     pub checkpoint_seqno: SeqNo,
-    /// Counts restores.
+    /// Counts restores and forks: each begins a line of history.
     pub timeline: u64,
 }
 
@@ -341,7 +341,7 @@ impl PersistentVectorStore {
     /// # Errors
     /// Those of a merge.
     pub fn build_indexes(&self) -> Result<usize> {
-        self.core.build_indexes()
+        self.core.build_indexes(Mode::ByHand)
     }
 
     /// Reads every manifest, block, row and log record of the store again and lists what is damaged, also
@@ -470,7 +470,7 @@ impl PersistentVectorStore {
     }
 }
 
-fn default_backups(path: &Path) -> PathBuf {
+pub(crate) fn default_backups(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".backups");
     name.into()

@@ -29,6 +29,8 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    /// Most threads, if it was said.
+    most: Option<usize>,
     later: BinaryHeap<Later>,
 }
 
@@ -64,6 +66,23 @@ static POOL: LazyLock<Pool> = LazyLock::new(|| Pool {
     timer_started: Once::new(),
 });
 
+/// Lets the pool have so many threads at most; those that there are end when they have nothing to do.
+pub(crate) fn limit_threads(most: usize) {
+    POOL.state.lock().most = Some(most);
+}
+
+/// Threads that the pool has at most unless it was limited.
+pub(crate) fn usual_threads() -> usize {
+    static USUAL: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(2, usize::from) * THREADS_PER_CORE);
+    *USUAL
+}
+
+/// Threads at work or waiting for it.
+pub(crate) fn threads() -> usize {
+    POOL.state.lock().threads
+}
+
 /// Runs `job` on the pool.
 pub(crate) fn spawn(job: impl FnOnce() + Send + 'static) {
     POOL.push(Box::new(job));
@@ -88,8 +107,8 @@ impl Pool {
     fn push(&'static self, job: Job) {
         let mut state = self.state.lock();
         state.jobs.push_back(job);
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        if state.idle >= state.jobs.len() || state.threads >= cores * THREADS_PER_CORE {
+        let most = state.most.unwrap_or_else(usual_threads);
+        if state.idle >= state.jobs.len() || state.threads >= most {
             self.work.notify_one();
             return;
         }

@@ -182,6 +182,11 @@ pub(crate) struct RowView<'a> {
 }
 
 impl RowView<'_> {
+    /// The vector's components.
+    pub(crate) fn floats(&self) -> impl Iterator<Item = f32> {
+        self.vector.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value))
+    }
+
     /// The metadata, decoded.
     ///
     /// # Errors

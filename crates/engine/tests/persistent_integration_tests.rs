@@ -1,11 +1,13 @@
 //! The engine through its facade, on a real disk. Groups: life cycle, restart, load, compression, transactions,
-//! isolation, locks and conflicts, rollback operations, checkpoints.
+//! isolation, locks and conflicts, rollback operations, checkpoints, incremental operations with segments and log.
 #![allow(missing_docs)]
 
 #[path = "persistent_integration_tests/checkpoints.rs"]
 mod checkpoints;
 #[path = "persistent_integration_tests/compression.rs"]
 mod compression;
+#[path = "persistent_integration_tests/incremental.rs"]
+mod incremental;
 #[path = "persistent_integration_tests/isolation.rs"]
 mod isolation;
 #[path = "persistent_integration_tests/life_cycle.rs"]

@@ -7,6 +7,7 @@
 //! | path | what |
 //! | --- | --- |
 //! | `LOCK` | held by the writing process |
+//! | `FORKING` | this is a fork that nobody has opened, finished or not |
 //! | `MANIFEST-<generation, 20 digits>` | the live set of files |
 //! | `wal/<first Lsn, 20 digits>.wal` | the log |
 //! | `segments/<id, 10 digits>.seg` | rows |
@@ -21,6 +22,7 @@ use codegraph_vector_base::{ErrorKind, Generation, Lsn, Result, SegmentId};
 use crate::wal;
 
 const LOCK_NAME: &str = "LOCK";
+const FORK_MARK_NAME: &str = "FORKING";
 const MANIFEST_PREFIX: &str = "MANIFEST-";
 const WAL_FOLDER: &str = "wal";
 const SEGMENTS_FOLDER: &str = "segments";
@@ -49,6 +51,16 @@ impl StoreLayout {
     /// The writer's lock.
     pub fn lock_path(&self) -> PathBuf {
         self.root.join(LOCK_NAME)
+    }
+
+    /// What says that this is a fork which nobody has opened, finished or not.
+    pub fn fork_mark_path(&self) -> PathBuf {
+        self.root.join(FORK_MARK_NAME)
+    }
+
+    /// Whether a name is that of this mark.
+    pub fn is_fork_mark(name: &str) -> bool {
+        name == FORK_MARK_NAME
     }
 
     /// A manifest.
@@ -164,6 +176,7 @@ fn is_leftover(name: &str) -> bool {
             || StoreLayout::parse_wal_name(name).is_some()
             || StoreLayout::parse_segment_name(name).is_some()
             || StoreLayout::parse_deaths_name(name).is_some()
+            || StoreLayout::is_fork_mark(name)
     })
 }
 

@@ -29,9 +29,11 @@ const TESTS: &[(&str, Test)] = &[
     ("what_is_missing_is_not_found", what_is_missing_is_not_found),
     ("read_mode_does_not_write", read_mode_does_not_write),
     ("rename_replaces", rename_replaces),
+    ("a_link_is_the_same_file", a_link_is_the_same_file),
     ("removed_files_stay_usable", removed_files_stay_usable),
     ("list_is_sorted", list_is_sorted),
     ("folders_nest", folders_nest),
+    ("empty_folders_go", empty_folders_go),
     ("lock_excludes", lock_excludes),
     ("lock_holds_a_note", lock_holds_a_note),
     ("map_is_the_content", map_is_the_content),
@@ -179,6 +181,28 @@ fn rename_replaces(vfs: &dyn Vfs, folder: &Path) {
     vfs.sync_dir(folder).unwrap();
 }
 
+fn a_link_is_the_same_file(vfs: &dyn Vfs, folder: &Path) {
+    let (a, b) = (folder.join("a"), folder.join("other/b"));
+    let file = create(vfs, &a, b"content");
+    vfs.create_dir_all(&folder.join("other")).unwrap();
+    vfs.hard_link(&a, &b).unwrap();
+    assert_eq!(read_file(vfs, &b).unwrap(), b"content");
+    file.write_at(b"C", 0).unwrap();
+    assert_eq!(read_file(vfs, &b).unwrap(), b"Content");
+    vfs.remove_file(&a).unwrap();
+    assert!(!vfs.exists(&a).unwrap());
+    assert_eq!(read_file(vfs, &b).unwrap(), b"Content", "the other name is still there");
+    drop(create(vfs, &a, b"another"));
+    assert_eq!(read_file(vfs, &b).unwrap(), b"Content");
+    let taken = kind(vfs.hard_link(&a, &b));
+    assert!(!matches!(taken, None | Some(ErrorKind::NotFound | ErrorKind::Unsupported)), "{taken:?}");
+    assert_eq!(read_file(vfs, &b).unwrap(), b"Content", "nothing is replaced");
+    let missing = folder.join("missing");
+    let error = vfs.hard_link(&missing, &folder.join("c")).unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::NotFound, Some(&*missing)));
+    assert_eq!(vfs.list(folder).unwrap(), ["a", "other"]);
+}
+
 fn removed_files_stay_usable(vfs: &dyn Vfs, folder: &Path) {
     let path = folder.join("a");
     let file = create(vfs, &path, b"content");
@@ -213,6 +237,23 @@ fn folders_nest(vfs: &dyn Vfs, folder: &Path) {
     assert!(vfs.create_dir_all(&deep.join("a")).is_err(), "a file is no folder");
     assert!(vfs.remove_file(&deep).is_err(), "a folder is no file");
     vfs.sync_dir(&deep).unwrap();
+}
+
+fn empty_folders_go(vfs: &dyn Vfs, folder: &Path) {
+    let (outer, inner) = (folder.join("outer"), folder.join("outer/inner"));
+    vfs.create_dir_all(&inner).unwrap();
+    assert!(vfs.remove_dir(&outer).is_err(), "something is in it");
+    create(vfs, &inner.join("file"), b"x");
+    assert!(vfs.remove_dir(&inner.join("file")).is_err(), "a file is no folder");
+    assert!(vfs.remove_dir(&inner).is_err(), "something is in it");
+    // A folder may have another name by now.
+    let renamed = folder.join("renamed");
+    vfs.rename(&outer, &renamed).unwrap();
+    vfs.remove_file(&renamed.join("inner/file")).unwrap();
+    vfs.remove_dir(&renamed.join("inner")).unwrap();
+    vfs.remove_dir(&renamed).unwrap();
+    assert_eq!(vfs.list(folder).unwrap(), [""; 0]);
+    assert_eq!(kind(vfs.remove_dir(&renamed)), Some(ErrorKind::NotFound));
 }
 
 fn lock_excludes(vfs: &dyn Vfs, folder: &Path) {

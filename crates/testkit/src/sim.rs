@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsFile, VfsLock};
-use codegraph_vector_base::{Error, Result};
+use codegraph_vector_base::{Error, ErrorKind, Result};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 pub use crash::CrashStyle;
@@ -37,12 +37,15 @@ type Errno = i32;
 const ENOENT: Errno = 2;
 const EIO: Errno = 5;
 const EBADF: Errno = 9;
+const EEXIST: Errno = 17;
+const EXDEV: Errno = 18;
 const ENOTDIR: Errno = 20;
 const EISDIR: Errno = 21;
 const EINVAL: Errno = 22;
 const EFBIG: Errno = 27;
 const ENOSPC: Errno = 28;
 const EROFS: Errno = 30;
+const ENOTEMPTY: Errno = 39;
 
 /// A file system in memory that knows what a power cut would leave. Clones share it.
 ///
@@ -207,12 +210,50 @@ impl Vfs for SimVfs {
         })
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        let linked = self.act(Op::Link, "link", to, |state| {
+            state.check_writable()?;
+            let (from, at) = (state.slot(from)?, state.slot(to)?);
+            let ino = state.at(&from).ok_or(ENOENT)?;
+            state.file(ino)?;
+            if state.at(&at).is_some() {
+                return Err(EEXIST);
+            }
+            state.change_names(names::Change::Link { at, ino });
+            Ok(())
+        });
+        // As the real one does: what may be copied instead is told apart, and what is missing is named.
+        linked.map_err(|error| {
+            let errno = std::error::Error::source(&error)
+                .and_then(|cause| cause.downcast_ref::<io::Error>())
+                .and_then(io::Error::raw_os_error);
+            match errno {
+                Some(EXDEV) => error.as_kind(ErrorKind::Unsupported),
+                Some(ENOENT) => error.at(from),
+                _ => error,
+            }
+        })
+    }
+
     fn remove_file(&self, path: &Path) -> Result<()> {
         self.act(Op::Remove, "remove", path, |state| {
             state.check_writable()?;
             let at = state.slot(path)?;
             let ino = state.at(&at).ok_or(ENOENT)?;
             state.file(ino)?;
+            state.change_names(names::Change::Unlink { at });
+            Ok(())
+        })
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.act(Op::Remove, "remove folder", path, |state| {
+            state.check_writable()?;
+            let at = state.slot(path)?;
+            let ino = state.at(&at).ok_or(ENOENT)?;
+            if !state.folder(ino)?.live.is_empty() {
+                return Err(ENOTEMPTY);
+            }
             state.change_names(names::Change::Unlink { at });
             Ok(())
         })

@@ -159,6 +159,25 @@ fn rows_that_are_not_admitted_take_no_place() {
 }
 
 #[test]
+fn rows_that_are_listed_are_found_as_if_only_they_were_admitted() {
+    let given = Given::clustered(3000, 7);
+    for metric in Metric::ALL {
+        let bytes = given.build(metric, 1).expect("built");
+        let index = VectorIndex::open(&bytes).expect("opened");
+        for (number, query) in given.vectors.chunks(DIM).step_by(300).enumerate() {
+            for (effort, k) in [(1, 5), (3, 40), (1 << 20, 12)] {
+                let is_listed = |row: u32| row as usize % 23 == number;
+                let mut top = TopK::new(k);
+                let listed = (0..3000).filter(|row| is_listed(*row));
+                index.search_among(&bytes, &index.prepare(query), effort, listed, Some, &mut top);
+                let keys: Vec<u32> = top.into_sorted().iter().map(|hit| hit.key).collect();
+                assert_eq!(keys, found(&index, &bytes, query, effort, k, is_listed).0);
+            }
+        }
+    }
+}
+
+#[test]
 fn several_queries_at_once_find_what_each_finds_alone() {
     let given = Given::clustered(2000, 4);
     let bytes = given.build(Metric::Dot, 1).expect("built");

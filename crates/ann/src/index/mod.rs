@@ -228,10 +228,39 @@ impl VectorIndex {
         assert!(queries.len() == efforts.len() && queries.len() == tops.len(), "an effort and a top a query");
         let common = self.common(bytes);
         match &self.body {
-            Body::Ivf(ivf) => ivf.search(bytes, &self.parts, &common, queries, efforts, &mut admit, tops),
+            Body::Ivf(ivf) => {
+                ivf.search(bytes, &self.parts, &common, queries, efforts, None, &mut admit, tops)
+            }
             Body::Hnsw(hnsw) => {
                 hnsw.graph(bytes, &self.parts).search(&common, queries, efforts, &mut admit, tops)
             }
+        }
+    }
+
+    /// As [`VectorIndex::search`], of one query and among listed rows: for when they are a small part of all, so that
+    /// looking at others would be most of the work.
+    ///
+    /// # Panics
+    /// As [`VectorIndex::search`], or if a listed row does not exist.
+    pub fn search_among<K: Ord + Copy>(
+        &self,
+        bytes: &[u8],
+        query: &IndexQuery,
+        effort: usize,
+        ordinals: impl IntoIterator<Item = u32>,
+        mut admit: impl FnMut(u32) -> Option<K>,
+        top: &mut TopK<K>,
+    ) {
+        let (queries, efforts) = (std::slice::from_ref(query), [effort]);
+        let (mut admit, tops) = (|_, ordinal| admit(ordinal), std::slice::from_mut(top));
+        match &self.body {
+            Body::Ivf(ivf) => {
+                let common = self.common(bytes);
+                let among = Ivf::lanes_of(common.places, ordinals);
+                ivf.search(bytes, &self.parts, &common, queries, &efforts, Some(&among), &mut admit, tops);
+            }
+            // A graph is walked over the others, too.
+            Body::Hnsw(_) => self.search(bytes, queries, &efforts, admit, tops),
         }
     }
 

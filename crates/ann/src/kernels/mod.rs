@@ -9,7 +9,7 @@
 //!
 //! One generic loop (`lanes`) serves every instruction set; each of the other files says only
 //! how to load, multiply, add and reduce. `look_up` and `sketch` are other such loops, over
-//! bytes, for codes and sketches.
+//! bytes, for codes and sketches; `hash` checks what is ranked.
 #![allow(unsafe_code)]
 
 /// The tables of a module's kernels that this processor runs, fastest first: those given, which are for x86-64, or that for
@@ -26,6 +26,7 @@ macro_rules! by_instruction_set {
     }};
 }
 
+mod hash;
 mod lanes;
 pub(crate) mod look_up;
 mod nearest;
@@ -41,6 +42,7 @@ mod neon;
 #[cfg(test)]
 mod tests;
 
+pub use hash::Hashes;
 pub(crate) use nearest::{GROUP, Group, Nearest};
 
 use std::fmt;

@@ -40,8 +40,26 @@ impl Vfs for RealVfs {
         fs::rename(from, to).map_err(|cause| Error::io("rename to", to, cause))
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        let copy_instead = |cause: &io::Error| {
+            use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+            // File systems without links say that they are not permitted, and so does Linux of files of others.
+            matches!(cause.kind(), CrossesDevices | PermissionDenied | TooManyLinks | Unsupported)
+        };
+        fs::hard_link(from, to).map_err(|cause| {
+            let kind = copy_instead(&cause).then_some(ErrorKind::Unsupported);
+            let named = if cause.kind() == io::ErrorKind::NotFound { from } else { to };
+            let error = Error::io("link", named, cause);
+            kind.map_or(error.clone(), |kind| error.as_kind(kind))
+        })
+    }
+
     fn remove_file(&self, path: &Path) -> Result<()> {
         fs::remove_file(path).map_err(|cause| Error::io("remove", path, cause))
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        fs::remove_dir(path).map_err(|cause| Error::io("remove folder", path, cause))
     }
 
     fn create_dir_all(&self, path: &Path) -> Result<()> {

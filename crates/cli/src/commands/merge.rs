@@ -8,12 +8,15 @@ use crate::args::{self, Globals};
 use crate::failure::Failure;
 use crate::{location, output};
 
-/// Merge all segments into one, without the rows that were deleted or replaced, and index it
+/// Merge all segments into one, or some, without the rows that were deleted or replaced, and index what came of it
 #[derive(Args, Debug)]
 pub(crate) struct MergeArgs {
     /// The index that segments get from now on: auto, flat (none), ivf, hnsw, or hnsw:m=M;ef_construction=E
     #[arg(long, value_name = "KIND", value_parser = args::index)]
     index: Option<IndexPolicy>,
+    /// Merge at most so many segments, those of which most is gained
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -31,7 +34,10 @@ pub(crate) fn run(globals: &Globals, args: &MergeArgs) -> Result<(), Failure> {
     }
     // Rows that are in the log alone are part of all segments' rows too.
     store.flush()?;
-    let merged = store.merge()? as u64;
+    let merged = match args.max {
+        None => store.merge()?,
+        Some(max) => store.merge_segments(max as usize)?.merged,
+    } as u64;
     store.close()?;
     let store = location::open_reading(globals)?;
     let stats = store.stats()?;

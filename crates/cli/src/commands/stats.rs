@@ -4,12 +4,16 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use codegraph_vector::{CompressionStatistics, EmbedderId, IndexStatistics, StorageHeader, StoreStatistics};
+use codegraph_vector::{
+    ChangePin, ChangeStatistics, CompressionStatistics, EmbedderId, IndexStatistics, StorageHeader,
+    StoreStatistics,
+};
 use codegraph_vector_indexer::{commit_of, printable, root_of};
 use serde::Serialize;
 
 use crate::args::Globals;
 use crate::failure::Failure;
+use crate::maintained::Maintenance;
 use crate::measured::Measured;
 use crate::{location, output};
 
@@ -39,8 +43,10 @@ struct Shown {
     replayed_commits: u64,
     /// Transactions that were prepared and not decided.
     in_doubt: u64,
+    changes: ShownChanges,
     index: Index,
     compression: Compression,
+    maintenance: Maintenance,
     store_id: String,
     format_version: u32,
     generation: u64,
@@ -145,6 +151,38 @@ impl Compression {
     }
 }
 
+/// How far back the log of changes reaches, and who keeps it.
+#[derive(Serialize)]
+struct ShownChanges {
+    /// The oldest change that `cgv changes` can print; the next one if there is none.
+    oldest: Option<u64>,
+    kept_bytes: u64,
+    pins: Vec<ShownPin>,
+}
+
+#[derive(Serialize)]
+struct ShownPin {
+    name: String,
+    cursor: String,
+    lost: bool,
+    lag_commits: u64,
+    lag_bytes: u64,
+}
+
+impl From<&ChangeStatistics> for ShownChanges {
+    fn from(stats: &ChangeStatistics) -> Self {
+        let pin = |pin: &ChangePin| ShownPin {
+            name: pin.name.clone(),
+            cursor: pin.cursor.to_string(),
+            lost: pin.lost,
+            lag_commits: pin.lag_commits,
+            lag_bytes: pin.lag_bytes,
+        };
+        let oldest = stats.oldest.map(|seqno| seqno.0);
+        Self { oldest, kept_bytes: stats.kept_bytes, pins: stats.pins.iter().map(pin).collect() }
+    }
+}
+
 #[derive(Serialize)]
 struct ShownEmbedder {
     name: String,
@@ -187,8 +225,10 @@ impl Shown {
             replay_bytes: stats.replay_bytes,
             replayed_commits: stats.recovery.replayed_commits,
             in_doubt: stats.in_doubt,
+            changes: ShownChanges::from(&stats.changes),
             index: stats.index.clone().into(),
             compression: Compression::of(stats.compression.as_ref(), ratio_disk),
+            maintenance: Maintenance::of(&stats.maintenance),
             store_id: header.store_id.to_string(),
             format_version: header.format_version,
             generation: header.generation,
@@ -225,6 +265,12 @@ impl Shown {
             let prepared = output::count(self.in_doubt, "transaction");
             line("in doubt", format!("{prepared}: see cgv in-doubt"))?;
         }
+        for pin in &self.changes.pins {
+            let lag =
+                format!("{}, {}", output::count(pin.lag_commits, "commit"), output::bytes(pin.lag_bytes));
+            let state = if pin.lost { "lost".to_owned() } else { format!("{lag} behind") };
+            line("pin of changes", format!("{} at {}: {state}", pin.name, pin.cursor))?;
+        }
         let Index { policy, ivf_rows, hnsw_rows, flat_rows, bytes, waiting_segments } = &self.index;
         line("index", format!("{policy}, {}", output::bytes(*bytes)))?;
         let waiting = output::count(*waiting_segments, "segment");
@@ -233,6 +279,7 @@ impl Shown {
             format!("{ivf_rows} in cells, {hnsw_rows} in graphs, {flat_rows} in none; {waiting} waiting"),
         )?;
         self.compression.write(&mut line)?;
+        self.maintenance.write(&mut line)?;
         line("store id", self.store_id.clone())?;
         line("content hash", self.content_hash.clone())
     }

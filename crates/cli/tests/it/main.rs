@@ -4,9 +4,11 @@
 
 mod bench;
 mod beside;
+mod changes;
 mod compress;
 mod cycle;
 mod endpoint;
+mod fork;
 mod in_doubt;
 mod index;
 mod index_git;
@@ -19,6 +21,7 @@ mod manual;
 mod mcp;
 mod mcp_client;
 mod mcp_files;
+mod merge_kill;
 mod sample;
 mod search;
 mod usage;

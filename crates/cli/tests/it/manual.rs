@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::sample::{Folder, run, run_with_input};
 
 /// In the order of the help.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "index",
     "search",
     "mcp",
@@ -18,6 +18,8 @@ const COMMANDS: [&str; 17] = [
     "verify",
     "flush",
     "merge",
+    "fork",
+    "changes",
     "in-doubt",
     "compress",
     "bench",

@@ -134,12 +134,11 @@ fn effects_of(txn: TxnId, parts: &[PartView<'_>]) -> Result<Effects> {
             PartView::Rows(rows) => {
                 for row in rows.iter() {
                     effects.bytes += metadata_bytes(row.metadata.len()) + row.vector.len() as u64;
-                    let vector = row.vector.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value));
                     effects.puts.push(PutEffect {
                         id: row.head.id,
                         metadata: Arc::new(NodeMetadata::decode(row.metadata)?),
                         norm: row.head.norm,
-                        vector: Some(vector.collect()),
+                        vector: Some(row.floats().collect()),
                     });
                 }
             }
@@ -182,6 +181,11 @@ impl PreparedTransactions {
     /// What was decided of a transaction, if that is still known.
     pub(crate) fn decision(&self, txn: TxnId) -> Option<Decision> {
         self.decisions.iter().rev().find(|decision| decision.txn == txn).copied()
+    }
+
+    /// Where the last decision lies in the log.
+    pub(crate) fn last_decision(&self) -> Option<Lsn> {
+        self.decisions.back().map(|decision| decision.lsn)
     }
 
     /// The greatest id that is known.

@@ -190,6 +190,13 @@ impl<B: SectionBytes> Columns<B> {
         Ok([norm, array(&self.bytes, self.checksums + row * CHECKSUM_BYTES, CHECKSUM_BYTES, 1)?])
     }
 
+    /// The bytes of a row's SeqNo, for the same.
+    pub(crate) fn seqno_bytes(&self, ordinal: RowOrdinal) -> Result<&[u8]> {
+        self.check(ordinal)?;
+        let Packing { width, offset, .. } = self.packings[0];
+        array(&self.bytes, offset + ordinal as usize * width, width, 1)
+    }
+
     /// All norms, in row order; a copy only where the bytes cannot be used in place.
     pub(crate) fn norms(&self) -> Result<Cow<'_, [f32]>> {
         let bytes = array(&self.bytes, self.norms, self.rows, NORM_BYTES)?;

@@ -1,6 +1,8 @@
 //! Writes a segment from rows that come in (path, id) order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{NodeId, Result, RowChecksumSum, RowOrdinal, SegmentId, SeqNo, StoreId};
@@ -87,24 +89,67 @@ pub(crate) fn build<S: Copy + Sync>(
     section(&mut writer, kind::ROW_METADATA, |sink| {
         write_columns(plan.rows.iter().map(|row| row.columns), sink)
     })?;
-    build_vectors::write(&mut writer, plan, source)?;
-    build_index::write(&mut writer, plan, source)?;
-    let (mut index, mut text) = (PayloadIndexBuilder::new(), TextIndexBuilder::default());
-    section(&mut writer, kind::PAYLOAD, |sink| {
-        let mut payload = PayloadWriter::new(sink);
-        for (ordinal, row) in plan.rows.iter().enumerate() {
-            source.metadata(row.source, &mut |encoded| {
-                let metadata = NodeMetadata::decode(encoded)?;
-                index.push(ordinal as RowOrdinal, &metadata)?;
-                text.push(&metadata)?;
-                payload.push(encoded)
-            })?;
+    let (index, text) = match &plan.index {
+        None => {
+            build_vectors::write(&mut writer, plan, source)?;
+            writer.begin(kind::PAYLOAD)?;
+            let made = write_payload(plan, source, &mut |bytes| writer.write(bytes))?;
+            writer.end()?;
+            made
         }
-        payload.finish().map(|_| ())
-    })?;
+        Some(of_vectors) => write_beside_index(&mut writer, plan, of_vectors, source)?,
+    };
     section(&mut writer, kind::PAYLOAD_INDEX, |sink| index.finish(sink))?;
     section(&mut writer, kind::TEXT, |sink| text.finish(sink))?;
     Ok(info(plan, writer.finish()?))
+}
+
+/// Vectors, their index and the payload. The index is made by other threads meanwhile, which touch no file; what the payload
+/// comes to is held until it can be written behind it.
+fn write_beside_index<S: Copy + Sync>(
+    writer: &mut SegmentWriter<'_>,
+    plan: &Plan<'_, S>,
+    index: &IndexPlan<'_>,
+    source: &(dyn RowSource<S> + Sync),
+) -> Result<(PayloadIndexBuilder, TextIndexBuilder)> {
+    let failed = AtomicBool::new(false);
+    let mut payload = Vec::new();
+    let (made, index) = thread::scope(|scope| {
+        let stop = || failed.load(Ordering::Relaxed) || (index.stop)();
+        let indexing = scope.spawn(move || build_index::make(plan, index, source, &stop));
+        let made = build_vectors::write(writer, plan, source).and_then(|()| {
+            write_payload(plan, source, &mut |bytes| {
+                payload.extend_from_slice(bytes);
+                Ok(())
+            })
+        });
+        failed.store(made.is_err(), Ordering::Relaxed);
+        let index = indexing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        made.and_then(|made| Ok((made, index?)))
+    })?;
+    writer.section(kind::INDEX, &index)?;
+    writer.section(kind::PAYLOAD, &payload)?;
+    Ok(made)
+}
+
+/// The payload, and what is found out about it for the sections behind it.
+fn write_payload<S: Copy>(
+    plan: &Plan<'_, S>,
+    source: &dyn RowSource<S>,
+    sink: &mut Sink<'_>,
+) -> Result<(PayloadIndexBuilder, TextIndexBuilder)> {
+    let (mut index, mut text) = (PayloadIndexBuilder::new(), TextIndexBuilder::default());
+    let mut payload = PayloadWriter::new(sink);
+    for (ordinal, row) in plan.rows.iter().enumerate() {
+        source.metadata(row.source, &mut |encoded| {
+            let metadata = NodeMetadata::decode(encoded)?;
+            index.push(ordinal as RowOrdinal, &metadata)?;
+            text.push(&metadata)?;
+            payload.push(encoded)
+        })?;
+    }
+    payload.finish()?;
+    Ok((index, text))
 }
 
 pub(super) fn section(

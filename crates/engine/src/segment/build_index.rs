@@ -6,11 +6,9 @@ use codegraph_vector_ann::Metric;
 use codegraph_vector_ann::codec::{CodecError, TrainControl};
 use codegraph_vector_ann::index::{self, IndexError, IndexSource, IndexSpec, Reuse};
 use codegraph_vector_base::{Error, ErrorKind, Result};
-use codegraph_vector_storage::SegmentWriter;
 
 use super::build::{Plan, RowSource};
 use super::index::SegmentIndex;
-use super::section::kind;
 use crate::compression::direction;
 
 /// Where all choices that are left to chance begin.
@@ -65,13 +63,17 @@ impl<S: Copy + Sync> IndexSource for Rows<'_, S> {
     }
 }
 
-/// Writes the index, if there is to be one.
-pub(super) fn write<S: Copy + Sync>(
-    writer: &mut SegmentWriter<'_>,
+/// The bytes of the index.
+///
+/// # Errors
+/// `Closed` if `stop` said so; those of the source.
+pub(super) fn make<S: Copy + Sync>(
     plan: &Plan<'_, S>,
+    index: &IndexPlan<'_>,
     source: &(dyn RowSource<S> + Sync),
-) -> Result<()> {
-    let Some(IndexPlan { spec, metric, queries, threads, reuse, stop }) = &plan.index else { return Ok(()) };
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<u8>> {
+    let IndexPlan { spec, metric, queries, threads, reuse, .. } = index;
     let rows = Rows { plan, source, norms: plan.rows.iter().map(|row| row.columns.norm).collect() };
     let control = TrainControl { seed: SEED, threads: *threads, progress: &|_| {}, stop };
     let reuse = reuse.as_ref().map(|IndexToReuse { found, ordinals }| {
@@ -79,12 +81,11 @@ pub(super) fn write<S: Copy + Sync>(
         Reuse { index, bytes, ordinals }
     });
     let built = index::build(spec, *metric, plan.dimension, &rows, queries, reuse.as_ref(), &control);
-    let bytes = built.map_err(|error| match error {
+    built.map_err(|error| match error {
         IndexError::Source(error) => error,
         IndexError::Training(CodecError::Stopped) => {
             Error::new(ErrorKind::Closed, "the store was closed while an index was built")
         }
         IndexError::Training(error) => Error::invalid(format!("building an index: {error}")),
-    })?;
-    writer.section(kind::INDEX, &bytes)
+    })
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use codegraph_vector_ann::Kernels;
+use codegraph_vector_ann::{Hashes, Kernels};
 use codegraph_vector_base::{Crc32c, Error, NodeId, Result, RowChecksum, RowOrdinal};
 use codegraph_vector_storage::SegmentFile;
 use half::f16;
@@ -129,7 +129,8 @@ impl Segment {
             StoredVectors::Full(section) => {
                 let vector = floats(section, self.span(ordinal..ordinal + 1, size_of::<f32>()))?;
                 let expected = self.columns.checksum(ordinal)?.vector;
-                if RowChecksum::of_vector(self.id(ordinal)?, bytemuck::cast_slice(vector)) != expected {
+                let seed = RowChecksum::vector_seed(self.id(ordinal)?);
+                if Hashes::best().hash64(bytemuck::cast_slice(vector), seed) != expected {
                     let at = self.span(ordinal..ordinal + 1, size_of::<f32>()).start;
                     return Err(section.corrupt(at, format!("the vector of row {ordinal} is damaged")));
                 }
@@ -150,19 +151,21 @@ impl Segment {
         }
     }
 
-    /// Asks for all that ranking a row by its vector takes, to have it at hand soon: what is kept of the vector, its
-    /// checksum, its norm and the row's id lie in four places. A hint.
-    pub(crate) fn prefetch(&self, ordinal: RowOrdinal) {
-        let (section, number_bytes, stored) = match &self.vectors {
-            StoredVectors::Full(section) => (section, size_of::<f32>(), None),
-            StoredVectors::Half(section, checksums) => (section, size_of::<f16>(), Some(checksums)),
+    /// Asks for what is kept of a row's vector, to have it at hand soon. A hint: what is damaged is told when it is read.
+    pub(crate) fn prefetch_vector(&self, ordinal: RowOrdinal) {
+        let (section, number_bytes) = match &self.vectors {
+            StoredVectors::Full(section) => (section, size_of::<f32>()),
+            StoredVectors::Half(section, _) => (section, size_of::<f16>()),
             StoredVectors::None(..) => return,
         };
-        // What is damaged is told when it is read.
-        let kernels = Kernels::best();
         if let Ok(vector) = section.get_range(self.span(ordinal..ordinal + 1, number_bytes)) {
-            kernels.prefetch(vector);
+            Kernels::best().prefetch(vector);
         }
+    }
+
+    /// The same of all else that ranking a row by its vector takes: its checksum, its norm and its id lie in three places.
+    pub(crate) fn prefetch_columns(&self, ordinal: RowOrdinal) {
+        let kernels = Kernels::best();
         if let Ok([norm, checksum]) = self.columns.norm_and_checksum(ordinal) {
             kernels.prefetch(norm);
             kernels.prefetch(checksum);
@@ -171,8 +174,17 @@ impl Segment {
             kernels.prefetch(id);
         }
         let at = ordinal as usize * size_of::<u32>();
-        if let Some(Ok(checksum)) = stored.map(|stored| stored.get_range(at..at + size_of::<u32>())) {
+        if let StoredVectors::Half(_, checksums) = &self.vectors
+            && let Ok(checksum) = checksums.get_range(at..at + size_of::<u32>())
+        {
             kernels.prefetch(checksum);
+        }
+    }
+
+    /// Asks for the bytes of a row's SeqNo.
+    pub(crate) fn prefetch_seqno(&self, ordinal: RowOrdinal) {
+        if let Ok(seqno) = self.columns.seqno_bytes(ordinal) {
+            Kernels::best().prefetch(seqno);
         }
     }
 

@@ -47,7 +47,7 @@ impl<'a> Commit<'a> {
     }
 
     /// Checks that the parts are all there.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let (mut rows, mut deletes) = (0, 0);
         for part in &self.parts {
             match part {

@@ -6,7 +6,6 @@
 //! close, and `verify`, recompute them from every row.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use codegraph_vector_base::{Error, Generation, Lsn, Result, SeqNo};
@@ -14,7 +13,6 @@ use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{Contents, Manifest};
 
 use super::core::Core;
-use crate::pool;
 use crate::record_prepared::count_prepared;
 use crate::segment::Segment;
 
@@ -69,29 +67,27 @@ impl Core {
     /// Has a checkpoint made in the background, time and again, if the settings ask for it. What was planned before is
     /// forgotten.
     pub(super) fn schedule_checkpoints(self: &Arc<Self>) {
-        let Some(writer) = &self.writer else { return };
-        let round = writer.checkpoint_round.fetch_add(1, Ordering::AcqRel) + 1;
         let interval_ms = self.settings.load().checkpoint_interval_ms();
-        if interval_ms == 0 {
-            return;
-        }
-        let core = Arc::downgrade(self);
-        pool::spawn_after(Duration::from_millis(interval_ms), move || {
-            let Some(core) = core.upgrade().filter(|core| !core.is_closing()) else { return };
-            let Some(writer) = &core.writer else { return };
-            if writer.checkpoint_round.load(Ordering::Acquire) != round {
-                return; // Others are planned.
-            }
-            core.schedule_checkpoints();
-            core.schedule(|writer| &writer.checkpoint_job, |core| core.checkpoint_where_due(), |_| false);
-        });
+        let interval = (interval_ms > 0).then(|| Duration::from_millis(interval_ms));
+        self.later(
+            |writer| &writer.maintenance.checkpoint_alarm,
+            interval,
+            |core| {
+                core.schedule_checkpoints();
+                core.schedule(|writer| &writer.checkpoint_job, |core| core.checkpoint_where_due(), |_| false);
+            },
+        );
     }
 
-    /// Makes a checkpoint if anything was committed or prepared since the last.
-    fn checkpoint_where_due(&self) -> Result<()> {
+    /// Makes a checkpoint if anything was committed or prepared since the last, and has merged what is due by it.
+    pub(super) fn checkpoint_where_due(self: &Arc<Self>) -> Result<()> {
         let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let end = self.head.lock().cut.lsn;
-        if end > checkpoint { self.flush() } else { Ok(()) }
+        if end > checkpoint {
+            self.flush()?;
+            self.schedule_maintenance();
+        }
+        Ok(())
     }
 }
 

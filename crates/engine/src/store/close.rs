@@ -16,6 +16,7 @@ impl Core {
     pub(crate) fn close(&self) -> Result<()> {
         let Some(writer) = &self.writer else {
             self.closed.store(true, Ordering::Release);
+            self.feed.close();
             return Ok(());
         };
         if self.closed.load(Ordering::Acquire) {
@@ -31,13 +32,38 @@ impl Core {
             let _flush_is_over = writer.flushing.lock();
             let _merge_is_over = writer.merging.lock();
             let _install_is_over = self.manifests.lock();
+            let mut lock = writer.lock.lock();
             self.closed.store(true, Ordering::Release);
+            drop(lock.take()); // Others may write now, even while handles are left.
         }
+        self.feed.close();
         // Who waits for them would wait for ever; nothing that they get comes to the log any more.
         let held = std::mem::take(&mut *writer.prepared.lock());
         drop(held);
-        drop(writer.lock.lock().take()); // Others may write now, even while handles are left.
         outcome
+    }
+
+    /// Whether it was closed, so that it may be opened again: waits until whoever is closing it has given up `LOCK`.
+    pub(crate) fn was_closed(&self) -> bool {
+        let closed = self.closed.load(Ordering::Acquire);
+        if let Some(writer) = self.writer.as_ref().filter(|_| closed) {
+            drop(writer.lock.lock());
+        }
+        closed
+    }
+
+    /// Nobody uses the store for now, nor can begin to while this runs: what only its users need, to validate their writes by and
+    /// to write in, goes. What is to be dropped is returned, since it may be much.
+    pub(crate) fn rest(&self) -> Option<impl Sized + use<>> {
+        let writer = self.writer.as_ref()?;
+        writer.log.shrink();
+        let visible = self.visible();
+        Some(writer.log.with_state(|assigned| assigned.ring.forget(visible)))
+    }
+
+    /// Whether a flush or merge is at work, which closing would have to wait for or give up.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.flushing.is_locked() || writer.merging.is_locked())
     }
 
     fn settle_down(&self) -> Result<()> {

@@ -168,7 +168,9 @@ impl Core {
         // What was committed stays so, even if the store was closed since.
         match (ticket.outcome(), &self.writer) {
             (Some(outcome), _) => outcome,
-            (None, Some(writer)) => writer.log.wait(ticket, self),
+            (None, Some(writer)) => {
+                writer.log.wait(ticket, self).inspect_err(|error| self.note_full_disk(error))
+            }
             (None, None) => Err(Error::invalid("a store that was opened read-only queues no writes")),
         }
     }
@@ -179,10 +181,11 @@ impl Core {
         Ok(())
     }
 
-    /// Leaves a note of how far the log is durable, for readers in other processes. Once there was
+    /// Tells how far the log is durable: who follows the changes, and, by a note, readers in other processes. Once there was
     /// one since the machine started, one that cannot be written only makes them lag; without, they
     /// would believe all that they see.
     pub(crate) fn leave_note(&self, writer: &Writer, synced_lsn: Lsn) -> Result<()> {
+        self.feed.synced(synced_lsn);
         let note = SyncNote { boot_id: writer.boot_id, synced_lsn, epoch: writer.epoch };
         let lock = writer.lock.lock();
         // Whoever synced last may not be the last to come here, and a note never goes back. Without syncs there is nothing
@@ -228,6 +231,7 @@ impl LogHooks<Assigned, Pending> for Core {
         if !entries.is_empty() {
             *cut = next;
             self.visible.store(next.seqno.0, Ordering::Release);
+            self.feed.applied(&next);
         }
         drop(locked);
         let _ = self.leave_note(writer, end.synced);

@@ -10,6 +10,7 @@ use codegraph_vector_ann::codec::{Codec, CodecReport, CodecSpec};
 use codegraph_vector_base::{Error, ErrorKind, Result};
 
 use super::core::Core;
+use super::maintenance::Mode;
 use super::rewrite::codec_in;
 use super::train::{Orders, Trainer, Turn};
 use crate::compression::{
@@ -48,12 +49,10 @@ impl Core {
         };
         self.schedule_compression(); // Which may have given way to this.
         let choice = choice?;
-        self.rewrite_where_due(&mut |done, waiting| {
+        self.rewrite_where_due(Mode::ByHand, &mut |done, waiting| {
             progress(&CompressProgress::Rewriting { done, waiting });
         })?;
-        // The generation before keeps its segments until there are two that do without them.
-        self.install(|_| Ok(()))?;
-        self.clear_away()?;
+        self.let_go()?;
         Ok(CompressReport {
             compression: choice.compression,
             report: choice.trained.map(|trained| trained.report),

@@ -28,16 +28,21 @@ impl Core {
             self.check_loss(&settings)?;
         }
         self.change_texts(writer, |_| Ok(true), |next| next.set_settings(settings.to_pairs()))?;
-        if settings.cache != before.cache {
+        if settings.cache != before.cache && self.budget.is_none() {
             let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &settings.cache);
             self.caches.store(Arc::new(caches));
         }
         writer.log.set_max_file_bytes(settings.max_wal_file_bytes);
         let reschedule = settings.checkpoint_interval_ms() != before.checkpoint_interval_ms();
+        let reseal = settings.memtable_age() != before.memtable_age();
         self.settings.store(Arc::new(settings));
         if reschedule {
             self.schedule_checkpoints();
         }
+        if reseal {
+            self.schedule_sealing();
+        }
+        writer.maintenance.gate.look_again();
         self.look_up_codec();
         self.schedule_maintenance();
         Ok(())
@@ -45,14 +50,14 @@ impl Core {
 
     /// The value of a property, if it is set.
     pub(crate) fn property(&self, name: &str) -> Result<Option<String>> {
-        check_name(name)?;
+        check_name("property", name)?;
         self.check_open()?;
         Ok(self.manifests.lock().current.property(name).map(str::to_owned))
     }
 
     /// Sets a property, or removes it; durable when this returns.
     pub(crate) fn set_property(&self, name: &str, value: Option<&str>) -> Result<()> {
-        check_name(name)?;
+        check_name("property", name)?;
         if let Some(value) = value.filter(|value| value.len() > limits::MAX_PROPERTY_BYTES) {
             let message = format!(
                 "the property {name} takes {} bytes, over the limit of {}",
@@ -76,7 +81,7 @@ impl Core {
     }
 
     /// Installs a manifest with other texts, if `changes` finds in the present one that there is a need.
-    fn change_texts(
+    pub(super) fn change_texts(
         &self,
         writer: &Writer,
         changes: impl FnOnce(&Manifest) -> Result<bool>,
@@ -99,14 +104,15 @@ impl Core {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+/// Refuses what cannot be the name of such a thing.
+pub(super) fn check_name(thing: &str, name: &str) -> Result<()> {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
     if (1..=limits::MAX_PROPERTY_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed) {
         return Ok(());
     }
     let shown: String = name.chars().take(limits::MAX_PROPERTY_NAME_BYTES).collect();
     Err(Error::invalid(format!(
-        "a property cannot be called {shown:?}: a name has 1 to {} of the characters a-z, 0-9, '.', '_' and '-'",
+        "a {thing} cannot be called {shown:?}: a name has 1 to {} of the characters a-z, 0-9, '.', '_' and '-'",
         limits::MAX_PROPERTY_NAME_BYTES
     )))
 }

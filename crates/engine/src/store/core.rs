@@ -14,13 +14,15 @@ use codegraph_vector_storage::wal::Log;
 use parking_lot::{Mutex, RwLock};
 
 use super::apply::Totals;
+use super::changes::Feed;
 use super::commit::{Assigned, Pending};
-use super::maintenance::Background;
+use super::maintenance::{Background, Maintenance};
 use super::open::RecoveryReport;
 use super::prepared::Held;
 use super::read_point::{Floor, read_point};
 use super::ring::Validating;
 use super::train::Training;
+use crate::budget::Budget;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
 use crate::consistency::{Locks, PreparedTransactions, Registry};
@@ -44,12 +46,16 @@ pub(crate) struct Core {
     pub(crate) memtable_limit: AtomicU64,
     pub(crate) switches: TestSwitches,
     pub(crate) caches: ArcSwap<Caches>,
+    /// What it shares with other stores, if it is one of a set.
+    pub(crate) budget: Option<Arc<Budget>>,
     pub(crate) version: ArcSwap<Version>,
     /// Every commit up to this one is applied, and durable under `Durability::Sync`.
     pub(crate) visible: AtomicU64,
     /// What `apply` keeps up; its lock is what makes it the only one.
     pub(crate) head: Mutex<Head>,
     pub(crate) writer: Option<Writer>,
+    /// What who follows the changes goes by.
+    pub(crate) feed: Feed,
     /// The newest generation and the one before.
     pub(crate) manifests: Mutex<Manifests>,
     pub(crate) recovery: Mutex<RecoveryReport>,
@@ -104,8 +110,7 @@ pub(crate) struct Writer {
     pub(crate) index_job: Background,
     pub(crate) coding_job: Background,
     pub(crate) checkpoint_job: Background,
-    /// Counts the plans for checkpoints: the last one counts.
-    pub(crate) checkpoint_round: AtomicU64,
+    pub(crate) maintenance: Maintenance,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,
 }
@@ -193,12 +198,23 @@ impl Core {
 
 /// What users hold of an open store: its handles and snapshots. The last one closes it, even while work
 /// in the background still holds the [`Core`].
-pub(crate) struct Handle(Arc<Core>);
+pub(crate) struct Handle {
+    core: Arc<Core>,
+    keeper: Option<Keeper>,
+}
+
+/// What becomes of a store when nobody uses it any more, in place of closing it.
+pub(crate) type Keeper = Box<dyn Fn(&Arc<Core>) + Send + Sync>;
 
 impl Handle {
     /// The first handle on a store.
     pub(crate) fn new(core: Arc<Core>) -> Arc<Self> {
-        Arc::new(Self(core))
+        Arc::new(Self { core, keeper: None })
+    }
+
+    /// A handle on a store that goes back to its keeper.
+    pub(crate) fn kept(core: Arc<Core>, keeper: Keeper) -> Arc<Self> {
+        Arc::new(Self { core, keeper: Some(keeper) })
     }
 }
 
@@ -206,14 +222,19 @@ impl std::ops::Deref for Handle {
     type Target = Arc<Core>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.core
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // As below.
-        let _ = self.0.close();
+        match &self.keeper {
+            Some(keeper) => keeper(&self.core),
+            // As below.
+            None => {
+                let _ = self.core.close();
+            }
+        }
     }
 }
 

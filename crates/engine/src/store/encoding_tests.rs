@@ -12,6 +12,7 @@ use crate::compression::direction;
 use crate::node::CodeNode;
 use crate::options::{Environment, OpenOptions, Settings};
 use crate::store::core::Handle;
+use crate::store::maintenance::Mode;
 use crate::store::{Locking, SearchRequest, Snapshot, Write};
 
 const DIMENSION: usize = 16;
@@ -244,7 +245,7 @@ fn a_merge_lowers_only_what_the_settings_say_and_restores_nothing() {
         // One rotten segment of each keep, and the same again.
         let ids: Vec<NodeId> = (0..4500).filter(|id| id % 2 == 0).collect();
         core.submit(&Write::Delete(&ids), Locking::Wait).unwrap().wait().unwrap();
-        core.merge_where_due().unwrap();
+        core.merge_where_due(Mode::ByHand).unwrap();
         let halves: Vec<_> = expected.iter().map(|(keep, rows)| (*keep, rows / 2)).collect();
         assert_eq!(keeps(&core), halves, "{keep:?}");
         let left: Vec<_> = given.into_iter().filter(|node| node.id % 2 == 1).collect();

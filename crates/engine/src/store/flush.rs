@@ -9,6 +9,7 @@ use half::f16;
 
 use super::checkpoint::died_between;
 use super::core::{Core, Writer};
+use super::maintenance::{Building, Job, JobKind, Mode, Pace, PacedVfs};
 use super::rows::{check_memory, columns_of};
 use crate::compression::{Keep, TrainedCodec};
 use crate::memtable::{Chunk, Memtable};
@@ -22,6 +23,8 @@ const MIN_TRIMMED_BYTES: u64 = 1 << 20;
 /// Live rows of a memtable, by chunk and place.
 struct MemSource {
     chunks: Vec<Arc<Chunk>>,
+    /// The flush that they are written by.
+    pace: Arc<Pace>,
 }
 
 #[derive(Clone, Copy)]
@@ -63,8 +66,16 @@ impl RowSource<MemPlace> for MemSource {
     }
 
     fn metadata(&self, place: MemPlace, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.pace.job.row_is_done();
         read(&self.chunks[place.chunk as usize].rows[place.at as usize].encoded)
     }
+}
+
+/// A segment that was written, and that no manifest names yet.
+pub(super) struct Built<'a> {
+    pub(super) info: SegmentRef,
+    /// Keeps the file.
+    pub(super) _building: Building<'a>,
 }
 
 fn no_such(what: &str) -> Error {
@@ -104,9 +115,18 @@ impl Core {
     /// Before a write: a full memtable is frozen and flushed, in the background if that is allowed
     /// and keeps up.
     pub(crate) fn make_room(self: &Arc<Self>) -> Result<()> {
+        self.make_room_within(u64::MAX)
+    }
+
+    /// The same for who wants no memtable of more than so many bytes.
+    pub(crate) fn make_room_within(self: &Arc<Self>, limit: u64) -> Result<()> {
         self.schedule_coding();
+        self.slow_down();
+        if let Some(budget) = &self.budget {
+            budget.make_room();
+        }
         let settings = self.settings.load();
-        let most = settings.memtable_bytes.min(self.memtable_limit.load(Ordering::Relaxed));
+        let most = settings.memtable_bytes.min(self.memtable_limit.load(Ordering::Relaxed)).min(limit);
         let full = || self.version.load().memtable.bytes() >= most;
         if !full() {
             return Ok(());
@@ -118,7 +138,7 @@ impl Core {
             }
             if !settings.background && full() {
                 self.flush()?;
-                return self.merge_where_due();
+                return self.merge_where_due(Mode::ByHand);
             }
         }
         if full() {
@@ -126,6 +146,17 @@ impl Core {
         }
         self.schedule_maintenance();
         Ok(())
+    }
+
+    /// Has the memtable, however small, flushed: in the background if that is allowed.
+    pub(crate) fn seal(self: &Arc<Self>) -> Result<()> {
+        if self.settings.load().background {
+            self.freeze()?;
+            self.schedule_maintenance();
+            return Ok(());
+        }
+        self.flush()?;
+        self.merge_where_due(Mode::ByHand)
     }
 
     /// Lets a new memtable take the next commits, unless the present one is empty.
@@ -143,6 +174,9 @@ impl Core {
         let (table, prepared) = (version.memtable.clone(), head.prepared.clone());
         frozen.push(Arc::new(Frozen { table, cut: head.cut, prepared }));
         let memtable = Arc::new(Memtable::new());
+        if let Some(budget) = &self.budget {
+            memtable.charge_to(budget);
+        }
         let (segments, floor) = (version.segments.clone(), version.floor);
         self.version.store(Arc::new(Version { memtable, frozen, segments, floor }));
         Ok(())
@@ -160,27 +194,36 @@ impl Core {
             let _ = self.leave_note(writer, writer.log.sync()?);
         }
         let (built, fresh) = self.write_segment(writer, frozen)?;
-        let segment = self.install_flush(frozen, built.as_ref(), fresh)?;
+        let segment = self.install_flush(frozen, built.as_ref().map(|built| &built.info), fresh)?;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.swap_in(frozen, segment)?;
+        self.weigh();
         Ok(true)
     }
 
     /// Writes the rows that are alive, if there are any; and what they are.
-    fn write_segment(&self, writer: &Writer, frozen: &Frozen) -> Result<(Option<SegmentRef>, Contents)> {
-        let source = MemSource { chunks: frozen.table.chunks() };
+    fn write_segment<'a>(
+        &self,
+        writer: &'a Writer,
+        frozen: &Frozen,
+    ) -> Result<(Option<Built<'a>>, Contents)> {
+        let (rows, bytes) = (frozen.table.rows() as u64, frozen.table.bytes());
+        let pace = Pace::new(self, Mode::ByHand, Job::new(self, JobKind::Flush, 0, rows, bytes));
+        let _running = writer.maintenance.progress.begin(self, &pace);
+        let source = MemSource { chunks: frozen.table.chunks(), pace: pace.clone() };
         let rows = source.live_rows(frozen.cut.seqno);
         let mut contents = Contents::default();
         rows.iter().for_each(|row| contents.add(row.id, row.columns.seqno, row.columns.checksum));
         if rows.is_empty() {
             return Ok((None, contents));
         }
-        let id = self.next_segment_id(writer);
+        let building = self.new_segment(writer);
+        let vfs = PacedVfs { vfs: self.environment.vfs.clone(), pace };
         let plan = Plan {
-            vfs: &*self.environment.vfs,
+            vfs: &vfs,
             layout: &self.layout,
             store: self.store_id,
-            id,
+            id: building.id,
             base_seqno: frozen.cut.seqno,
             dimension: self.dimension,
             encoding: self.encoding(rows.len()),
@@ -188,11 +231,8 @@ impl Core {
             index: None,
             rows: &rows,
         };
-        Ok((Some(build(&plan, &source)?), contents))
-    }
-
-    pub(super) fn next_segment_id(&self, writer: &Writer) -> SegmentId {
-        SegmentId(writer.next_segment.fetch_add(1, Ordering::Relaxed))
+        let info = build(&plan, &source)?;
+        Ok((Some(Built { info, _building: building }), contents))
     }
 
     /// Installs the manifest that names the new segment, the deaths in older ones up to the cut,

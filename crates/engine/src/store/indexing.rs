@@ -9,6 +9,7 @@ use codegraph_vector_ann::index::{IndexKind, IndexSpec};
 use codegraph_vector_base::Result;
 
 use super::core::Core;
+use super::maintenance::{JobKind, Mode};
 use crate::compression::Keep;
 use crate::segment::Segment;
 use crate::version::Version;
@@ -48,20 +49,18 @@ impl Core {
     }
 
     /// Writes segments anew until each has the index that it is to have; returns how many were.
-    pub(crate) fn build_indexes(&self) -> Result<usize> {
+    pub(crate) fn build_indexes(&self, mode: Mode) -> Result<usize> {
+        let waiting = |version: &Version| {
+            let waits = version.segments.iter().find(|segment| self.is_index_other(segment));
+            waits.map(|segment| vec![segment.clone()])
+        };
         let mut built = 0;
-        loop {
-            let done = self.merge_if(|version| {
-                let waits = version.segments.iter().find(|segment| self.is_index_other(segment));
-                waits.map(|segment| vec![segment.clone()])
-            })?;
-            if done == 0 {
-                return Ok(built);
-            }
-            built += done;
+        while let Some(merged) = self.merge_if(mode, JobKind::Index, waiting)? {
+            built += merged.sources;
             self.counters.rewrites.fetch_add(1, Ordering::Relaxed);
-            self.clear_away()?;
+            self.let_go()?;
         }
+        Ok(built)
     }
 
     /// See the fields.

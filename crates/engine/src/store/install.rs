@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use codegraph_vector_base::{Error, ErrorKind, Generation, Result, SegmentId};
 use codegraph_vector_storage::manifest::{self, Manifest, SegmentRef, log_floor, prune, unreferenced};
-use codegraph_vector_storage::{StoreLayout, wal, write_deaths};
+use codegraph_vector_storage::{StoreLayout, write_deaths};
 
 use super::core::{Core, Manifests};
 use crate::segment::Segment;
@@ -74,8 +74,8 @@ impl Core {
         Ok(())
     }
 
-    /// Removes files that neither of the two newest manifests, nor a snapshot in this process,
-    /// needs. Leftovers hurt nobody, so what fails here is tried again the next time.
+    /// Removes files that neither of the two newest manifests, nor a snapshot in this process, nor who follows the
+    /// changes, needs. Leftovers hurt nobody, so what fails here is tried again the next time.
     pub(crate) fn clear_away(&self) -> Result<()> {
         let vfs = &*self.environment.vfs;
         let writer = self.writer()?;
@@ -87,22 +87,22 @@ impl Core {
         manifests.retired.retain(|(_, segment)| segment.strong_count() > 0);
         let keep: Vec<&Manifest> = std::iter::once(&manifests.current).chain(&manifests.previous).collect();
         prune(vfs, &self.layout, &keep)?;
-        // A flush or merge may be writing segments that no manifest names yet.
-        let (flushing, merging) = (writer.flushing.try_lock(), writer.merging.try_lock());
-        if flushing.is_some() && merging.is_some() {
-            for path in unreferenced(vfs, &self.layout, &keep)? {
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                let segment = StoreLayout::parse_segment_name(name);
-                if segment.is_some_and(|id| manifests.retired.iter().any(|(pinned, _)| *pinned == id)) {
-                    continue;
-                }
-                vfs.remove_file(&path)?;
-                if let Some(id) = segment {
-                    self.caches().forget(id);
-                }
+        for path in unreferenced(vfs, &self.layout, &keep)? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let segment = StoreLayout::parse_segment_name(name);
+            // A flush or merge may have written a segment that no manifest names yet.
+            let is_needed = |id| {
+                writer.maintenance.is_building(id)
+                    || manifests.retired.iter().any(|(pinned, _)| *pinned == id)
+            };
+            if segment.is_some_and(is_needed) {
+                continue;
+            }
+            vfs.remove_file(&path)?;
+            if let Some(id) = segment {
+                self.caches().forget(id);
             }
         }
-        wal::retain(vfs, &self.layout.wal_dir(), log_floor(&keep))?;
-        Ok(())
+        self.trim_log(&manifests.current, log_floor(&keep))
     }
 }

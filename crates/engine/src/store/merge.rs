@@ -1,29 +1,30 @@
 //! Merge: several segments become one, without the rows that died.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use codegraph_vector_base::{Result, RowOrdinal, SeqNo};
+use codegraph_vector_base::limits::MAX_SEGMENT_ROWS;
+use codegraph_vector_base::{Error, Result, RowOrdinal, SeqNo};
 use codegraph_vector_storage::manifest::SegmentRef;
 use half::f16;
 use parking_lot::Mutex;
 
 use super::checkpoint::died_between;
 use super::core::{Core, Writer};
-use super::flush::lost;
+use super::flush::{Built, lost};
+use super::maintenance::policy::{self, Limits, Outlook, Size};
+use super::maintenance::{Job, JobKind, Mode, Pace, PacedVfs, is_failure};
 use super::train::REAL_QUERIES;
 use crate::cache::Caches;
 use crate::compression::{CodebookId, Keep, TrainedCodec};
-use crate::options::{CacheConfig, Settings};
+use crate::options::CacheConfig;
 use crate::rows::row_order;
 use crate::segment::{
     BuildRow, Calibration, CodeReader, IndexPlan, IndexToReuse, MetadataReader, Plan, RowSource, Segment,
     build,
 };
 use crate::version::{Cut, Version};
-
-/// Segments whose sizes differ by less than this factor are of one tier.
-const TIER_FACTOR: u64 = 4;
 
 /// Live rows of segments, by segment and row.
 struct SegmentSource<'a> {
@@ -36,6 +37,8 @@ struct SegmentSource<'a> {
     samples: Vec<Option<Calibration<'a>>>,
     /// Whether codes that are all there is of a row are decoded, so that others can be made of that.
     recode: Option<Recode>,
+    /// The merge that they are read by.
+    pace: &'a Pace,
 }
 
 struct Recode {
@@ -86,12 +89,13 @@ impl RowSource<SegmentPlace> for SegmentSource<'_> {
     }
 
     fn metadata(&self, place: SegmentPlace, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.pace.job.row_is_done();
         read(self.metadata.lock()[place.segment as usize].encoded(place.row)?)
     }
 }
 
 impl<'a> SegmentSource<'a> {
-    fn new(segments: &'a [Arc<Segment>], caches: &'a Caches) -> Result<Self> {
+    fn new(segments: &'a [Arc<Segment>], caches: &'a Caches, pace: &'a Pace) -> Result<Self> {
         let metadata = segments.iter().map(|segment| segment.metadata_reader(caches)).collect();
         let reader = |segment: &'a Arc<Segment>| match segment.code_reader() {
             // Its vectors are encoded anew.
@@ -100,7 +104,7 @@ impl<'a> SegmentSource<'a> {
         };
         let codes = segments.iter().map(reader).collect::<Result<_>>()?;
         let samples = segments.iter().map(|segment| segment.calibration()).collect::<Result<_>>()?;
-        Ok(Self { segments, metadata: Mutex::new(metadata), codes, samples, recode: None })
+        Ok(Self { segments, metadata: Mutex::new(metadata), codes, samples, recode: None, pace })
     }
 
     /// What a row's code was made by, if there is one to be copied.
@@ -149,21 +153,31 @@ impl<'a> SegmentSource<'a> {
     }
 }
 
-/// The segments that are due, of some that may be merged: enough of one tier, or one with too many dead rows.
-fn due(segments: &[Arc<Segment>], settings: &Settings) -> Option<Vec<Arc<Segment>>> {
-    let mut by_size: Vec<&Arc<Segment>> = segments.iter().collect();
-    by_size.sort_by_key(|segment| segment.rows());
-    let tier = by_size.windows(settings.merge_fanout).find(|tier| {
-        let (small, large) = (tier.first().map_or(0, |s| s.rows()), tier.last().map_or(0, |s| s.rows()));
-        u64::from(large) < u64::from(small).saturating_mul(TIER_FACTOR)
-    });
-    if let Some(tier) = tier {
-        return Some(tier.iter().map(|segment| Arc::clone(segment)).collect());
-    }
-    let rotten = |segment: &&&Arc<Segment>| {
-        segment.deaths.count() * 100 >= u64::from(segment.rows()) * settings.merge_dead_percent
-    };
-    by_size.iter().find(rotten).map(|segment| vec![Arc::clone(segment)])
+/// What a merge did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MergeReport {
+    /// Segments that were merged: none if there was nothing to gain.
+    pub merged: usize,
+    /// Segments that there are now.
+    pub segments: usize,
+    /// Rows that were written.
+    pub rows: u64,
+    /// Dead rows that are gone.
+    pub dropped_rows: u64,
+    /// Bytes of the files that were merged.
+    pub bytes_before: u64,
+    /// Bytes of the file that came of it.
+    pub bytes_after: u64,
+}
+
+/// One merge.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Merged {
+    pub(super) sources: usize,
+    rows: u64,
+    dropped_rows: u64,
+    bytes_before: u64,
+    bytes_after: u64,
 }
 
 /// Several segments, or one with dead rows.
@@ -178,20 +192,39 @@ impl Core {
         let mut merged = 0;
         // Once each: rows that die meanwhile are for another time.
         for class in 0..3 {
-            merged += self.merge_if(|version| {
+            let done = self.merge_if(Mode::ByHand, JobKind::Merge, |version| {
                 let of_class = self.mergeable(&version.segments).into_iter().nth(class);
                 of_class.filter(|segments| is_worth_merging(segments))
             })?;
+            merged += done.map_or(0, |done| done.sources);
         }
-        self.clear_away()?;
-        self.build_indexes()?;
+        self.let_go()?;
+        self.build_indexes(Mode::ByHand)?;
         Ok(merged)
     }
 
+    /// Merges at most `max` segments: those of which most is gained.
+    pub(crate) fn merge_segments(&self, max: usize) -> Result<MergeReport> {
+        if max == 0 {
+            return Err(Error::invalid("at least one segment has to be merged, for its dead rows"));
+        }
+        let merged = self.merge_if(Mode::ByHand, JobKind::Merge, |version| {
+            let (segments, sizes) = self.sizes(version);
+            let choice = policy::choose_at_most(&sizes, &self.limits(), max)?;
+            Some(choice.sources.iter().map(|at| segments[*at].clone()).collect())
+        })?;
+        self.let_go()?;
+        let segments = self.version.load().segments.len();
+        Ok(merged.map_or(MergeReport { segments, ..MergeReport::default() }, |merged| {
+            let Merged { sources, rows, dropped_rows, bytes_before, bytes_after } = merged;
+            MergeReport { merged: sources, segments, rows, dropped_rows, bytes_before, bytes_after }
+        }))
+    }
+
     /// Merges until nothing is due.
-    pub(crate) fn merge_where_due(&self) -> Result<()> {
-        while self.merge_if(|version| self.due(version))? > 0 {
-            self.clear_away()?;
+    pub(crate) fn merge_where_due(&self, mode: Mode) -> Result<()> {
+        while self.merge_if(mode, JobKind::Merge, |version| self.due(version))?.is_some() {
+            self.let_go()?;
         }
         Ok(())
     }
@@ -202,41 +235,133 @@ impl Core {
     }
 
     fn due(&self, version: &Version) -> Option<Vec<Arc<Segment>>> {
-        let settings = self.settings();
-        self.mergeable(&version.segments).iter().find_map(|class| due(class, &settings))
+        let (segments, sizes) = self.sizes(version);
+        let choice = policy::choose(&sizes, &self.limits())?;
+        Some(choice.sources.iter().map(|at| segments[*at].clone()).collect())
     }
 
-    /// Merges the segments that `choose` names; one alone is written anew. Returns how many there were.
+    /// The segments of a version, and what the policy knows of them.
+    pub(super) fn sizes(&self, version: &Version) -> (Vec<Arc<Segment>>, Vec<Size>) {
+        let classes = self.mergeable(&version.segments).into_iter().zip(0_u8..);
+        let of_class = |(segments, class): (Vec<Arc<Segment>>, u8)| {
+            let size = move |segment: Arc<Segment>| {
+                let (bytes, rows) = (segment.info.file.file_bytes, u64::from(segment.rows()));
+                let dead = segment.deaths.count();
+                (segment, Size { bytes, rows, dead, class })
+            };
+            segments.into_iter().map(size)
+        };
+        classes.flat_map(of_class).unzip()
+    }
+
+    fn limits(&self) -> Limits {
+        let settings = self.settings.load();
+        Limits {
+            fanout: settings.merge_fanout,
+            dead_percent: settings.merge_dead_percent,
+            store_dead_percent: settings.maintenance.store_dead_percent,
+            max_bytes: NonZero::new(settings.maintenance.max_segment_bytes).map_or(u64::MAX, NonZero::get),
+            max_rows: MAX_SEGMENT_ROWS as u64,
+        }
+    }
+
+    /// What is due now, all in all; and what is to be written anew for its codes or its index.
+    pub(super) fn outlook(&self) -> Outlook {
+        let (version, settings) = (self.version.load(), self.settings());
+        let (segments, sizes) = self.sizes(&version);
+        let mut outlook = policy::outlook(&sizes, &self.limits());
+        let waits = |segment: &Segment| self.waits(segment, &settings) || self.is_index_other(segment);
+        let waiting = segments.iter().zip(&sizes).filter(|(segment, _)| waits(segment));
+        outlook.work_bytes += waiting.map(|(_, size)| size.live_bytes()).sum::<u64>();
+        outlook
+    }
+
+    /// Merges the segments that `choose` names; one alone is written anew. `None` if it names none.
     pub(super) fn merge_if(
         &self,
+        mode: Mode,
+        kind: JobKind,
         choose: impl FnOnce(&Version) -> Option<Vec<Arc<Segment>>>,
-    ) -> Result<usize> {
+    ) -> Result<Option<Merged>> {
         let writer = self.writer()?;
-        let _one_at_a_time = writer.merging.lock();
+        let _one_at_a_time = {
+            let _work_in_the_background_gives_way =
+                (mode == Mode::ByHand).then(|| writer.maintenance.gate.by_hand());
+            writer.merging.lock()
+        };
         self.check_open()?; // It may have been closed while this waited.
         let (version, base) = self.read_point();
-        let Some(sources) = choose(&version) else { return Ok(0) };
+        let Some(sources) = choose(&version) else { return Ok(None) };
+        let done = self.merge(writer, mode, kind, &sources, base);
+        if let Err(error) = &done
+            && is_failure(error)
+        {
+            writer.maintenance.progress.failed(error.to_string(), self.environment.clock.now_us());
+            // What was written and is not named takes room that others may need. If it cannot be removed, it is the next time.
+            let _ = self.clear_away();
+        }
+        done.map(Some)
+    }
+
+    fn merge(
+        &self,
+        writer: &Writer,
+        mode: Mode,
+        kind: JobKind,
+        sources: &[Arc<Segment>],
+        base: SeqNo,
+    ) -> Result<Merged> {
         // Rows that died by commits which a power cut may still take must not be dropped.
         if writer.log.appender(|appender| appender.synced()) < writer.log.appender(|appender| appender.end())
         {
             let _ = self.leave_note(writer, writer.log.sync()?);
         }
-        let built = self.write_merged(writer, &sources, base)?;
-        self.install_merge(&sources, built.as_ref(), base)?;
+        let live_rows = sources.iter().map(|source| source.live_rows()).sum();
+        let all_rows: u64 = sources.iter().map(|source| u64::from(source.rows())).sum();
+        let bytes_before: u64 = sources.iter().map(|source| source.info.file.file_bytes).sum();
+        let bytes_total =
+            (u128::from(bytes_before) * u128::from(live_rows) / u128::from(all_rows.max(1))) as u64;
+        let pace = Pace::new(self, mode, Job::new(self, kind, sources.len(), live_rows, bytes_total));
+        let _running = writer.maintenance.progress.begin(self, &pace);
+        let built = self.write_merged(writer, sources, base, &pace)?;
+        let info = built.as_ref().map(|built| &built.info);
+        self.install_merge(sources, info, base)?;
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
-        Ok(sources.len())
+        self.weigh();
+        let rows = info.map_or(0, |info| u64::from(info.rows));
+        Ok(Merged {
+            sources: sources.len(),
+            rows,
+            dropped_rows: all_rows - rows,
+            bytes_before,
+            bytes_after: info.map_or(0, |info| info.file.file_bytes),
+        })
     }
 
-    fn write_merged(
+    /// Lets the files of merged segments go: the manifest before the present one may name them as well.
+    pub(super) fn let_go(&self) -> Result<()> {
+        let mut manifests = self.manifests.lock();
+        self.check_open()?;
+        let is_known = |id| manifests.current.segments.iter().any(|known| known.id == id);
+        let of_before = manifests.previous.iter().flat_map(|previous| &previous.segments);
+        if of_before.map(|segment| segment.id).any(|id| !is_known(id)) {
+            self.install_locked(&mut manifests, |_| Ok(()))?;
+        }
+        drop(manifests);
+        self.clear_away()
+    }
+
+    fn write_merged<'a>(
         &self,
-        writer: &Writer,
+        writer: &'a Writer,
         sources: &[Arc<Segment>],
         base: SeqNo,
-    ) -> Result<Option<SegmentRef>> {
+        pace: &Arc<Pace>,
+    ) -> Result<Option<Built<'a>>> {
         // A merge reads each block once: in the store's cache it would take room from what is read often.
         let config = CacheConfig { budget_bytes: 0, ..self.settings().cache };
         let caches = Caches::new(self.environment.vfs.clone(), self.layout.clone(), &config);
-        let mut source = SegmentSource::new(sources, &caches)?;
+        let mut source = SegmentSource::new(sources, &caches, pace)?;
         let rows = source.live_rows(base)?;
         if rows.is_empty() {
             return Ok(None);
@@ -251,7 +376,7 @@ impl Core {
             self.merged_encoding(sources, rows.len())?
         };
         let (settings, queries) = (self.settings(), self.queries.some(REAL_QUERIES));
-        let stop = || self.is_closing();
+        let stop = || pace.is_over();
         let spec = self.index_spec(rows.len(), encoding.keep);
         let index = spec.map(|spec| IndexPlan {
             spec,
@@ -261,18 +386,21 @@ impl Core {
             reuse: index_to_reuse(sources, &rows),
             stop: &stop,
         });
+        let building = self.new_segment(writer);
+        let vfs = PacedVfs { vfs: self.environment.vfs.clone(), pace: pace.clone() };
         let plan = Plan {
-            vfs: &*self.environment.vfs,
+            vfs: &vfs,
             layout: &self.layout,
             store: self.store_id,
-            id: self.next_segment_id(writer),
+            id: building.id,
             base_seqno: base,
             dimension: self.dimension,
             encoding,
             index,
             rows: &rows,
         };
-        build(&plan, &source).map(Some)
+        let info = build(&plan, &source)?;
+        Ok(Some(Built { info, _building: building }))
     }
 
     /// Switches from the sources to what was made of them.
@@ -297,9 +425,14 @@ impl Core {
             }
             Ok(())
         })?;
+        // Most of what died meanwhile is carried over while writes go on.
+        let visible = self.visible();
+        if let Some(segment) = &merged {
+            carry_over(sources, segment, base, visible)?;
+        }
         let _apply_waits = self.head.lock();
         if let Some(segment) = &merged {
-            carry_over(sources, segment, base, SeqNo::MAX)?;
+            carry_over(sources, segment, visible, SeqNo::MAX)?;
         }
         let version = self.version.load_full();
         let stay = version.segments.iter().filter(|segment| !is_source(segment.info.id));

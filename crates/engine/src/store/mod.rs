@@ -2,9 +2,11 @@
 //!
 //! Read in this order: [`core`] (what there is), [`write`] and [`commit`] (life of a write), [`apply`] (the
 //! one way that state changes), [`rows`] and [`search`] (reading), [`flush`], [`merge`], [`install`],
-//! [`configure`], [`train`], [`rewrite`] and [`compress`] (codecs), [`open`].
+//! [`configure`], [`train`], [`rewrite`] and [`compress`] (codecs), [`open`], [`changes`],
+//! [`fork`].
 
 mod apply;
+mod changes;
 mod checkpoint;
 mod close;
 mod commit;
@@ -12,8 +14,10 @@ mod compress;
 mod compression_stats;
 mod configure;
 pub(crate) mod core;
+mod create;
 mod encoding;
 mod flush;
+mod fork;
 mod fresh;
 mod indexing;
 mod install;
@@ -38,18 +42,24 @@ mod train;
 mod verify;
 mod write;
 
+pub use changes::{Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, Cursor};
 pub use checkpoint::CheckpointInfo;
 pub use commit::CommitReceipt;
+pub(crate) use commit::Enqueued;
+pub use fork::{ForkOptions, ForkReport};
 pub use indexing::IndexStatistics;
+pub(crate) use maintenance::Mode;
+pub use maintenance::{JobKind, JobStatistics, MaintenanceStatistics};
+pub use merge::MergeReport;
 pub use open::RecoveryReport;
-pub(crate) use open::open;
+pub(crate) use open::{open, open_within};
 pub(crate) use pending_row::PendingRow;
 pub use prepared::InDoubt;
 pub(crate) use prepared::Preparation;
 #[cfg(test)]
 pub(crate) use ring::MAX_COMMITS;
 pub(crate) use ring::{Effects, PutEffect, Ring, ValidatingGuard};
-pub(crate) use rows::Row;
+pub(crate) use rows::{Row, check_memory};
 pub use search::{HybridRequest, MAX_LIMIT, Match, ScoreKind, SearchRequest, SearchResults, TextRequest};
 pub(crate) use snapshot::no_such_node;
 pub use snapshot::{Snapshot, VectorMetadata};

@@ -1,4 +1,4 @@
-//! Opening and creating a store: the manifest, the segments, the log behind the checkpoint.
+//! Opening a store: the manifest, the segments, the log behind the checkpoint.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -6,24 +6,27 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use codegraph_vector_ann::Metric;
-use codegraph_vector_base::frame::{Check, Seal};
-use codegraph_vector_base::vfs::{OpenMode, Vfs, VfsLock};
-use codegraph_vector_base::{Epoch, Error, ErrorKind, Lsn, Result, SeqNo, StoreId, limits};
+use codegraph_vector_base::frame::Check;
+use codegraph_vector_base::vfs::{Vfs, VfsLock};
+use codegraph_vector_base::{Error, ErrorKind, Lsn, Result, SeqNo, StoreId};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{
-    Fallback, Loaded, Manifest, MetricCode, SegmentRef, StoreSchema, install, load_newest,
+    Fallback, Loaded, Manifest, MetricCode, SegmentRef, StoreSchema, load_newest,
 };
 use codegraph_vector_storage::wal::{self, Appender, Continuation, Log, Scan, ScanRange, SyncNote};
 use parking_lot::{Mutex, RwLock};
 
 use super::apply::{Assembler, Totals, advance};
+use super::changes::Feed;
 use super::checkpoint::{check_contents, contents_of};
 use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, NOTHING_NOTED, Writer};
-use super::maintenance::Background;
+use super::create::{begin_to_use, check_may_create, create};
+use super::maintenance::{Background, Maintenance};
 use super::prepared::hold;
 use super::ring::Validating;
 use super::train::Training;
+use crate::budget::Budget;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
 use crate::consistency::{Locks, PreparedTransactions, Registry};
@@ -48,7 +51,7 @@ pub struct RecoveryReport {
 }
 
 /// The number of a metric in the manifest.
-fn metric_code(metric: Metric) -> MetricCode {
+pub(super) fn metric_code(metric: Metric) -> MetricCode {
     MetricCode(match metric {
         Metric::Cosine => 1,
         Metric::Dot => 2,
@@ -74,10 +77,19 @@ pub(super) struct Recovered {
 
 /// Opens a store, or creates it.
 pub(crate) fn open(root: PathBuf, options: &OpenOptions) -> Result<Arc<Core>> {
+    open_within(root, options, None)
+}
+
+/// The same for a store that shares a budget with others.
+pub(crate) fn open_within(
+    root: PathBuf,
+    options: &OpenOptions,
+    budget: Option<&Arc<Budget>>,
+) -> Result<Arc<Core>> {
     let vfs = &*options.environment.vfs;
     let layout = StoreLayout::new(root);
     if options.read_only {
-        return super::read_only::open(layout, options);
+        return super::read_only::open(layout, options, budget);
     }
     if !layout.is_store(vfs)? {
         check_may_create(vfs, &layout, options)?;
@@ -90,7 +102,9 @@ pub(crate) fn open(root: PathBuf, options: &OpenOptions) -> Result<Arc<Core>> {
             // Whoever gave the newest manifest its name may have been killed, or have failed, before the
             // name was durable.
             vfs.sync_dir(layout.root())?;
-            loaded?
+            let loaded = loaded?;
+            begin_to_use(vfs, &layout)?;
+            loaded
         }
     };
     check_schema(&loaded.manifest.schema, &layout, options)?;
@@ -99,7 +113,7 @@ pub(crate) fn open(root: PathBuf, options: &OpenOptions) -> Result<Arc<Core>> {
     }
     let proven = proven_lsn(vfs, &*lock, &loaded.manifest)?;
     let recovered = recover(vfs, &layout, &loaded, Bounds { proven, limit: Lsn(u64::MAX) }, options)?;
-    let core = assemble(layout, options, &loaded, recovered, Some(lock))?;
+    let core = assemble(layout, options, &loaded, recovered, Some(lock), budget)?;
     core.settle(loaded.manifest, options)?;
     Ok(core)
 }
@@ -121,7 +135,7 @@ pub(super) struct Bounds {
     pub(super) limit: Lsn,
 }
 
-fn take_lock(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<Box<dyn VfsLock>> {
+pub(super) fn take_lock(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<Box<dyn VfsLock>> {
     let lock = vfs.try_lock(&layout.lock_path()).map_err(|error| match error.kind() {
         ErrorKind::ReadOnly => error.context("this store cannot be written here; open it read-only"),
         _ => error,
@@ -130,100 +144,6 @@ fn take_lock(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<Box<dyn VfsLock>> {
         let message = "this store is open for writing elsewhere; close it there, or open it read-only here";
         Error::new(ErrorKind::Busy, message).at(layout.root())
     })
-}
-
-/// Refuses to make a store where there is something else, or the remains of one.
-fn check_may_create(vfs: &dyn Vfs, layout: &StoreLayout, options: &OpenOptions) -> Result<()> {
-    let root = layout.root();
-    if options.must_exist {
-        check_not_lost(vfs, layout)?;
-        let message = "there is no store here; create one by importing or indexing into it";
-        return Err(Error::new(ErrorKind::NotFound, message).at(root));
-    }
-    if !vfs.exists(root)? {
-        return Ok(());
-    }
-    let names = vfs.list(root).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            error.as_kind(ErrorKind::InvalidInput).context("a store is a folder, and this is none")
-        }
-        _ => error,
-    })?;
-    let ours = |name: &str| {
-        let leftover = name.strip_suffix(codegraph_vector_base::vfs::TEMPORARY_SUFFIX);
-        matches!(name, "LOCK" | "wal" | "segments" | ".gitignore")
-            || leftover.is_some_and(|name| StoreLayout::parse_manifest_name(name).is_some())
-    };
-    if let Some(foreign) = names.iter().find(|name| !ours(name)) {
-        let message =
-            format!("this folder is not a store, and not empty (it holds {foreign:?}); name another one");
-        return Err(Error::invalid(message).at(root));
-    }
-    check_not_lost(vfs, layout)
-}
-
-/// Tells a store that has lost its manifests from a folder that is none.
-pub(super) fn check_not_lost(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<()> {
-    let root = layout.root();
-    if vfs.list(root).is_ok() && has_remains(vfs, layout)? {
-        let message = "this store has lost its manifests; restore it from a backup, or move its files away";
-        return Err(Error::new(ErrorKind::Corrupt, message).at(root));
-    }
-    Ok(())
-}
-
-/// Whether there are rows in files that no manifest speaks for. A creation that was cut short
-/// leaves at most an empty log.
-fn has_remains(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<bool> {
-    let exists = |path: &std::path::Path| vfs.exists(path);
-    let segments = layout.segments_dir();
-    if exists(&segments)?
-        && vfs.list(&segments)?.iter().any(|name| StoreLayout::parse_segment_name(name).is_some())
-    {
-        return Ok(true);
-    }
-    if !exists(&layout.wal_dir())? {
-        return Ok(false);
-    }
-    let files = wal::wal_files(vfs, &layout.wal_dir())?;
-    if files.iter().any(|first| *first != Lsn(0)) {
-        return Ok(true);
-    }
-    files.first().map_or(Ok(false), |first| {
-        let file = vfs.open(&layout.wal_path(*first), OpenMode::Read)?;
-        let mut frames = vec![0; 4096];
-        let got = file.read_at(&mut frames, 4096)?;
-        Ok(frames[..got].iter().any(|byte| *byte != 0))
-    })
-}
-
-/// Makes an empty store: the log first, since a manifest promises that there is one.
-fn create(layout: &StoreLayout, options: &OpenOptions) -> Result<Loaded> {
-    let environment = &options.environment;
-    let missing = || Error::invalid("a new store needs the dimension of its vectors");
-    let dimension = options.dimension.ok_or_else(missing)?;
-    if dimension == 0 || dimension > limits::MAX_DIMENSION {
-        let message =
-            format!("the dimension is {dimension}, and must be from 1 to {}", limits::MAX_DIMENSION);
-        return Err(Error::invalid(message));
-    }
-    check_may_create(&*environment.vfs, layout, options)?;
-    let mut id = [0; 16];
-    environment.random.fill(&mut id)?;
-    let schema = StoreSchema {
-        dimension: dimension as u32,
-        metric: metric_code(options.metric.unwrap_or_default()),
-        embedder: options.embedder.clone(),
-    };
-    let mut manifest = Manifest::initial(StoreId(id), schema, environment.clock.now_us());
-    let settings = options.settings.clone().unwrap_or_default();
-    settings.check()?;
-    settings.check_dimension(dimension)?;
-    manifest.set_settings(settings.to_pairs());
-    let seal = Seal { store: manifest.store_id, epoch: Epoch(0) };
-    Appender::create(environment.vfs.clone(), layout.wal_dir(), seal, settings.max_wal_file_bytes)?;
-    install(&*environment.vfs, layout, None, &manifest)?;
-    Ok(Loaded { manifest, previous: None, fallbacks: Vec::new(), damaged: Vec::new() })
 }
 
 /// Refuses vectors of another kind than the store's.
@@ -361,6 +281,7 @@ pub(super) fn assemble(
     loaded: &Loaded,
     recovered: Recovered,
     lock: Option<Box<dyn VfsLock>>,
+    budget: Option<&Arc<Budget>>,
 ) -> Result<Arc<Core>> {
     let environment = options.environment.clone();
     let manifest = &loaded.manifest;
@@ -404,12 +325,19 @@ pub(super) fn assemble(
             index_job: Background::default(),
             coding_job: Background::default(),
             checkpoint_job: Background::default(),
-            checkpoint_round: AtomicU64::new(0),
+            maintenance: Maintenance::default(),
             training: Training::default(),
             sync_scheduled: AtomicBool::new(false),
         })
     });
-    let caches = Caches::new(environment.vfs.clone(), layout.clone(), &settings.cache);
+    let vfs = environment.vfs.clone();
+    let caches = match budget {
+        Some(budget) => Caches::sharing(vfs, layout.clone(), budget.caches.clone()),
+        None => Caches::new(vfs, layout.clone(), &settings.cache),
+    };
+    if let Some(budget) = budget {
+        version.memtable.charge_to(budget);
+    }
     let manifests =
         Manifests { current: manifest.clone(), previous: loaded.previous.clone(), retired: Vec::new() };
     let core = Arc::new(Core {
@@ -418,6 +346,7 @@ pub(super) fn assemble(
         dimension: manifest.schema.dimension as usize,
         metric: metric_of(manifest.schema.metric)?,
         caches: ArcSwap::from_pointee(caches),
+        budget: budget.cloned(),
         settings: ArcSwap::from_pointee(settings),
         codec: ArcSwapOption::empty(),
         memtable_limit: AtomicU64::new(u64::MAX),
@@ -426,6 +355,7 @@ pub(super) fn assemble(
         visible: AtomicU64::new(cut.seqno.0),
         head: Mutex::new(head),
         writer: writer.transpose()?,
+        feed: Feed::at(&cut),
         manifests: Mutex::new(manifests),
         recovery: Mutex::new(report),
         counters: Counters::default(),
@@ -477,6 +407,7 @@ impl Core {
             })?;
         }
         self.schedule_checkpoints();
+        self.schedule_sealing();
         if self.settings.load().background {
             self.schedule_maintenance();
             return Ok(());

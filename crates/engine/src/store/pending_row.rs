@@ -22,9 +22,22 @@ pub(crate) struct PendingRow<'v> {
     pub(crate) norm: f32,
     pub(crate) metadata: Arc<NodeMetadata>,
     pub(crate) encoded: Vec<u8>,
+    checksum: RowChecksum,
 }
 
 impl<'v> PendingRow<'v> {
+    /// A row of what was checked and encoded.
+    pub(crate) fn new(
+        id: NodeId,
+        vector: Cow<'v, [f32]>,
+        norm: f32,
+        metadata: Arc<NodeMetadata>,
+        encoded: Vec<u8>,
+    ) -> Self {
+        let checksum = RowChecksum::of(id, bytemuck::cast_slice(&vector), &encoded);
+        Self { id, vector, norm, metadata, encoded, checksum }
+    }
+
     /// Memory that it takes, about, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         size_of_val(&*self.vector) as u64 + metadata_bytes(self.encoded.len())
@@ -32,8 +45,8 @@ impl<'v> PendingRow<'v> {
 
     /// The same with a vector of its own.
     pub(crate) fn into_owned(self) -> PendingRow<'static> {
-        let Self { id, vector, norm, metadata, encoded } = self;
-        PendingRow { id, vector: Cow::Owned(vector.into_owned()), norm, metadata, encoded }
+        let Self { id, vector, norm, metadata, encoded, checksum } = self;
+        PendingRow { id, vector: Cow::Owned(vector.into_owned()), norm, metadata, encoded, checksum }
     }
 
     /// What it does, as others see it once it is committed.
@@ -64,7 +77,7 @@ impl Core {
         let of_node = |error: Error| error.context(format_args!("node {id}"));
         let metadata = with_path(metadata, path).map_err(of_node)?;
         let encoded = metadata.encode().map_err(of_node)?;
-        Ok(PendingRow { id, vector, norm, metadata: Arc::new(metadata), encoded })
+        Ok(PendingRow::new(id, vector, norm, Arc::new(metadata), encoded))
     }
 
     /// The rows of several nodes.
@@ -105,7 +118,7 @@ impl Core {
                 created_us: self.columns(version, seqno, row.id)?.map_or(0, |columns| columns.created_us),
                 norm: row.norm,
                 metadata_bytes: row.encoded.len() as u32,
-                checksum: RowChecksum::of(row.id, bytemuck::cast_slice(&row.vector), &row.encoded),
+                checksum: row.checksum,
             };
             resolved.push(NewRow { head, vector: &row.vector, metadata: &row.encoded });
         }

@@ -36,6 +36,19 @@ pub struct InDoubt {
     pub bytes: u64,
 }
 
+impl From<&PreparedTransaction> for InDoubt {
+    fn from(transaction: &PreparedTransaction) -> Self {
+        Self {
+            transaction: transaction.head.txn,
+            isolation_level: transaction.level,
+            prepared_us: transaction.head.prepared_us,
+            rows: transaction.head.rows,
+            deletes: transaction.head.deletes,
+            bytes: transaction.bytes(),
+        }
+    }
+}
+
 /// A transaction that is to be prepared.
 pub(crate) struct Preparation<'a> {
     pub(crate) txn: TxnId,
@@ -240,7 +253,7 @@ impl Core {
     }
 
     /// Makes the record at a position durable.
-    fn sync_beyond(&self, lsn: Lsn) -> Result<()> {
+    pub(crate) fn sync_beyond(&self, lsn: Lsn) -> Result<()> {
         let writer = self.writer()?;
         if writer.log.appender(|appender| appender.synced()) <= lsn {
             let _ = self.leave_note(writer, writer.log.sync()?);
@@ -257,15 +270,7 @@ impl Core {
     pub(crate) fn in_doubt(&self) -> Result<Vec<InDoubt>> {
         self.check_open()?;
         let head = self.head.lock();
-        let listed = head.prepared.undecided().map(|transaction| InDoubt {
-            transaction: transaction.head.txn,
-            isolation_level: transaction.level,
-            prepared_us: transaction.head.prepared_us,
-            rows: transaction.head.rows,
-            deletes: transaction.head.deletes,
-            bytes: transaction.bytes(),
-        });
-        Ok(listed.collect())
+        Ok(head.prepared.undecided().map(|transaction| InDoubt::from(&**transaction)).collect())
     }
 }
 

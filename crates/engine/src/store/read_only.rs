@@ -11,7 +11,9 @@ use codegraph_vector_storage::manifest::{Loaded, Manifest, load_newest};
 use codegraph_vector_storage::wal::{ScanRange, SyncNote, wal_files};
 
 use super::core::{Core, Manifests};
-use super::open::{Bounds, Recovered, assemble, check_not_lost, check_schema, recover, replay};
+use super::create::check_not_lost;
+use super::open::{Bounds, Recovered, assemble, check_schema, recover, replay};
+use crate::budget::Budget;
 use crate::options::{OpenOptions, Settings};
 
 /// How often a read starts over because the writer cleared away what it was about to look at.
@@ -20,7 +22,11 @@ const ATTEMPTS: usize = 16;
 const NOTE_ATTEMPTS: usize = 3;
 
 /// Opens the newest durable state of a store.
-pub(super) fn open(layout: StoreLayout, options: &OpenOptions) -> Result<Arc<Core>> {
+pub(super) fn open(
+    layout: StoreLayout,
+    options: &OpenOptions,
+    budget: Option<&Arc<Budget>>,
+) -> Result<Arc<Core>> {
     let (loaded, recovered) = match read(&layout, options) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             check_not_lost(&*options.environment.vfs, &layout)?;
@@ -28,7 +34,7 @@ pub(super) fn open(layout: StoreLayout, options: &OpenOptions) -> Result<Arc<Cor
         }
         outcome => outcome?,
     };
-    assemble(layout, options, &loaded, recovered, None)
+    assemble(layout, options, &loaded, recovered, None, budget)
 }
 
 fn read(layout: &StoreLayout, options: &OpenOptions) -> Result<(Loaded, Recovered)> {
@@ -130,8 +136,12 @@ impl Core {
         }
         *head = recovered.head;
         let seqno = head.cut.seqno;
+        if let Some(budget) = &self.budget {
+            recovered.version.memtable.charge_to(budget);
+        }
         self.version.store(Arc::new(recovered.version));
         self.visible.store(seqno.0, Ordering::Release);
+        self.feed.refreshed(&head.cut);
         *self.recovery.lock() = recovered.report;
         let kept = Settings::default().with_pairs(&loaded.manifest.settings)?;
         self.settings.store(Arc::new(self.settings().compressed_as(&kept)));
@@ -153,6 +163,7 @@ impl Core {
             return Err(came_between());
         }
         self.visible.store(head.cut.seqno.0, Ordering::Release);
+        self.feed.refreshed(&head.cut);
         followed.map(|_| ())
     }
 }

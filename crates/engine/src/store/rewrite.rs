@@ -10,6 +10,7 @@ use codegraph_vector_ann::codec::CodecSpec;
 use codegraph_vector_base::{Error, Result};
 
 use super::core::Core;
+use super::maintenance::{JobKind, Mode};
 use crate::compression::{Compression, Keep, TrainedCodec};
 use crate::options::Settings;
 use crate::segment::Segment;
@@ -96,27 +97,31 @@ impl Core {
     /// Trains what is to be trained, and writes anew what waits; in the background.
     pub(super) fn compress_where_due(self: &Arc<Self>) -> Result<()> {
         self.train_where_due()?;
-        self.rewrite_where_due(&mut |_, _| {})
+        self.rewrite_where_due(Mode::Background, &mut |_, _| {})
     }
 
     /// Writes segments anew until none waits. `told` hears after each how many were, and how many wait.
-    pub(super) fn rewrite_where_due(self: &Arc<Self>, told: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    pub(super) fn rewrite_where_due(
+        self: &Arc<Self>,
+        mode: Mode,
+        told: &mut dyn FnMut(u64, u64),
+    ) -> Result<()> {
         let mut rewritten = 0;
         loop {
             let mut waiting = 0;
-            let done = self.merge_if(|version| {
+            let done = self.merge_if(mode, JobKind::Rewrite, |version| {
                 let settings = self.settings();
                 let waits: Vec<_> = self.waiting(version, &settings).cloned().collect();
                 waiting = waits.len() as u64;
                 waits.into_iter().next().map(|segment| vec![segment])
             })?;
-            if done == 0 {
+            if done.is_none() {
                 break;
             }
             rewritten += 1;
             self.counters.rewrites.fetch_add(1, Ordering::Relaxed);
             told(rewritten, waiting - 1);
-            self.clear_away()?;
+            self.let_go()?;
         }
         if self.is_loss_over(&self.version.load(), &self.settings()) {
             self.configure(|settings| settings.compression_lossy = false)?;

@@ -87,6 +87,19 @@ impl Ring {
         }
     }
 
+    /// Forgets everything up to `seqno`, none of which is taken back any more; for when nobody is left who would ask for it.
+    /// What is to be dropped is returned, since it may be much.
+    pub(crate) fn forget(&mut self, seqno: SeqNo) -> impl Sized + use<> {
+        let from = self.commits.partition_point(|(at, _)| *at <= seqno);
+        let kept = self.commits.split_off(from);
+        let forgotten = std::mem::replace(&mut self.commits, kept);
+        if let Some((last, _)) = forgotten.back() {
+            self.forgotten = *last;
+        }
+        self.bytes -= forgotten.iter().map(|(_, effects)| effects.bytes).sum::<u64>();
+        forgotten
+    }
+
     /// How often commits were taken back, whose SeqNos others have got since.
     pub(crate) fn rewinds(&self) -> u64 {
         self.rewinds
@@ -152,6 +165,18 @@ mod tests {
         assert_eq!(since(&ring, 9), None, "before the ring, anything may have happened");
         ring.rewind(SeqNo(11));
         assert_eq!((since(&ring, 11), ring.rewinds()), (Some(vec![]), 1));
+    }
+
+    #[test]
+    fn forgets_what_nobody_asks_for_any_more() {
+        let mut ring = Ring::after(SeqNo(10));
+        (11..=13).for_each(|seqno| ring.push(SeqNo(seqno), effects(1, 5)));
+        drop(ring.forget(SeqNo(12)));
+        assert!(ring.since(SeqNo(11)).is_none() && ring.since(SeqNo(12)).is_some());
+        assert_eq!((ring.commits.len(), ring.bytes, ring.forgotten), (1, 5, SeqNo(12)));
+        ring.rewind(SeqNo(12));
+        drop(ring.forget(SeqNo(12)));
+        assert_eq!((ring.commits.len(), ring.bytes, ring.forgotten), (0, 0, SeqNo(12)));
     }
 
     #[test]

@@ -373,8 +373,11 @@ impl Core {
         let Search { request, top, exact, .. } = search;
         let near = |hit: &Hit<Place>| request.min_score.is_none_or(|least| hit.score >= least);
         let hits = top.into_sorted().into_iter().take_while(near);
-        let hits = hits.filter(|hit| shows(hit.key.id)).take(request.limit);
-        let matches = hits.map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
+        let hits: Vec<_> = hits.filter(|hit| shows(hit.key.id)).take(request.limit).collect();
+        for row in hits.iter().filter_map(|hit| hit.key.segment_row()) {
+            version.segments[row.at as usize].prefetch_seqno(row.ordinal);
+        }
+        let matches = hits.into_iter().map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
         Ok(SearchResults { matches, score_kind: self.metric.into(), seqno, exact })
     }
 

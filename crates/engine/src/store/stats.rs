@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use codegraph_vector_base::{Lsn, Result, RowChecksumSum, SeqNo};
 use codegraph_vector_storage::wal::{LogStatistics, wal_files};
 
+use super::changes::ChangeStatistics;
 use super::core::Core;
 use super::indexing::IndexStatistics;
-use super::maintenance::Background;
+use super::maintenance::{Background, MaintenanceStatistics};
 use super::open::RecoveryReport;
 use crate::compression::CompressionStatistics;
 
@@ -74,12 +75,16 @@ pub struct StoreStatistics {
     pub quarantined_blocks: u64,
     /// Prepared transactions that wait for their decision.
     pub in_doubt: u64,
+    /// What is due in the background, at work and done.
+    pub maintenance: MaintenanceStatistics,
     /// Caches.
     pub cache: CacheStatistics,
     /// How rows are indexed.
     pub index: IndexStatistics,
     /// How vectors are compressed, if they are to be.
     pub compression: Option<CompressionStatistics>,
+    /// The change feed: how far back the log reaches, and who keeps it.
+    pub changes: ChangeStatistics,
     /// What opening the store found and did.
     pub recovery: RecoveryReport,
     /// The last failure of work in the background, if the last work failed.
@@ -144,9 +149,11 @@ impl Core {
             searches: self.counters.searches.load(Ordering::Relaxed),
             quarantined_blocks: segments().map(|segment| segment.file().quarantined()).sum(),
             in_doubt,
+            maintenance: self.maintenance_statistics(),
             cache: CacheStatistics { block_bytes: caches.block_bytes(), open_files: caches.open_files() },
             index: self.index_statistics(&version),
             compression: self.compression_statistics(&version),
+            changes: self.change_statistics()?,
             recovery: self.recovery.lock().clone(),
             background_error: background_error.map(|error| error.to_string()),
             write_error: log.and_then(|log| log.failure()).map(|error| error.to_string()),

@@ -153,7 +153,7 @@ impl Core {
             || Error::new(ErrorKind::NotFound, format!("there is no node {id} to update; put it instead"));
         let row = self.find_row(&version, seqno, id)?.ok_or_else(missing)?;
         let encoded = row.encoded.to_vec();
-        let row = PendingRow { id, vector: vector.into(), norm, metadata: row.metadata()?, encoded };
+        let row = PendingRow::new(id, vector.into(), norm, row.metadata()?, encoded);
         let enqueued = self.enqueue_rows(None, &[&row], &[], guard, |_| Ok(()))?;
         Ok((0, Queued::Commit(enqueued)))
     }

@@ -159,7 +159,21 @@ fn files_that_only_the_manifest_before_needs_are_verified_too() {
     let sim = SimVfs::new(1);
     let (store, model) = build(&sim);
     let before: Vec<PathBuf> = sim.paths();
+    // A moment after the merge, a second manifest lets go of what was merged; killed between the two, both are needed.
+    let (manifests, killed) = (AtomicUsize::new(0), Arc::new(Mutex::new(None)));
+    let keep = killed.clone();
+    sim.set_observer(Arc::new(move |sim: &SimVfs, call: &Call| {
+        if call.op == Op::Rename
+            && call.path.to_string_lossy().contains("MANIFEST-")
+            && manifests.fetch_add(1, Ordering::Relaxed) == 1
+        {
+            *keep.lock() = Some(sim.kill());
+        }
+        Action::Proceed
+    }));
     store.merge().unwrap();
+    sim.clear_observer();
+    let sim = killed.lock().take().expect("a second manifest");
     let of_segments = |path: &&PathBuf| path.starts_with(Path::new(ROOT).join("segments"));
     let insurance: Vec<_> =
         before.iter().filter(of_segments).filter(|path| sim.paths().contains(path)).collect();

@@ -34,7 +34,7 @@ pub struct Manifest {
     pub generation: Generation,
     /// What the store's vectors are; fixed when it is created, but for an embedder that becomes known.
     pub schema: StoreSchema,
-    /// Counts restores: each starts a new line of history.
+    /// Counts restores and forks: each starts a new line of history.
     pub timeline: u64,
     /// When the store was created, in µs since the Unix epoch.
     pub created_us: u64,

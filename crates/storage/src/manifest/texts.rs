@@ -1,14 +1,16 @@
-//! The texts of a manifest: settings, and, under a prefix among them, properties.
+//! The texts of a manifest: settings, and, under prefixes among them, properties and pins of the change feed.
 //!
-//! Both are changed one by one, so that what another version put there, and this one does not know, stays.
+//! All are changed one by one, so that what another version put there, and this one does not know, stays.
 
 use super::Manifest;
 
 /// Before the name of a property, in [`Manifest::settings`].
 const PROPERTY_PREFIX: &str = "property.";
+/// Before the name of a pin.
+const PIN_PREFIX: &str = "changes.pin.";
 
 impl Manifest {
-    /// Sets these settings; the others, and the properties, stay as they are.
+    /// Sets these settings; the others, and the properties and pins, stay as they are.
     pub fn set_settings(&mut self, settings: Vec<(String, String)>) {
         for (name, value) in settings {
             self.set_text(name, Some(value));
@@ -22,9 +24,28 @@ impl Manifest {
 
     /// All properties, by name and value, in no order.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.settings
-            .iter()
-            .filter_map(|(name, value)| Some((name.strip_prefix(PROPERTY_PREFIX)?, value.as_str())))
+        self.texts(PROPERTY_PREFIX)
+    }
+
+    /// The text of a pin, if it is there.
+    pub fn pin(&self, name: &str) -> Option<&str> {
+        self.pins().find(|(other, _)| *other == name).map(|(_, text)| text)
+    }
+
+    /// All pins of the change feed, by name and text, in no order. What the texts say is the engine's business.
+    pub fn pins(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts(PIN_PREFIX)
+    }
+
+    /// Sets a pin, or removes it.
+    pub fn set_pin(&mut self, name: &str, text: Option<&str>) {
+        self.set_text(format!("{PIN_PREFIX}{name}"), text.map(str::to_owned));
+    }
+
+    fn texts<'a>(&'a self, prefix: &'static str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let text =
+            move |(name, value): &'a (String, String)| Some((name.strip_prefix(prefix)?, value.as_str()));
+        self.settings.iter().filter_map(text)
     }
 
     /// Sets a property, or removes it.

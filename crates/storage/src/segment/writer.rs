@@ -16,10 +16,12 @@ use super::format::{
 use crate::envelope::{ENVELOPE_BYTES, Envelope};
 use crate::layout::StoreLayout;
 
-/// Writes below this size are gathered up to it.
-const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes are gathered up to multiples of this, and written from one to another. Linux keeps what comes in one write in one
+/// piece of memory, and maps such a piece of 2 MiB by one entry of the page table instead of 512: what is read here and
+/// there from the map then is not looked for in the page table first.
+const PIECE_BYTES: usize = 2 << 20;
 /// Space is reserved in steps of this many bytes at most.
-const LARGEST_RESERVE_BYTES: u64 = 64 << 20;
+const LARGEST_RESERVE_BYTES: u64 = 16 << 20;
 
 /// A segment in the making.
 #[derive(Debug)]
@@ -236,18 +238,27 @@ impl Output {
         self.start + self.buffer.len() as u64
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
-            self.reserve(self.position() + bytes.len() as u64)?;
-            self.flush()?;
-            if bytes.len() >= BUFFER_BYTES {
-                self.file.write_at(bytes, self.start)?;
-                self.start += bytes.len() as u64;
+    fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
+        loop {
+            let room = PIECE_BYTES - (self.position() % PIECE_BYTES as u64) as usize;
+            if bytes.len() < room {
+                self.buffer.extend_from_slice(bytes);
                 return Ok(());
             }
+            self.reserve(self.position() + bytes.len() as u64)?;
+            let later = if self.buffer.is_empty() {
+                let (now, later) = bytes.split_at(room + (bytes.len() - room) / PIECE_BYTES * PIECE_BYTES);
+                self.file.write_at(now, self.start)?;
+                self.start += now.len() as u64;
+                later
+            } else {
+                let (now, later) = bytes.split_at(room);
+                self.buffer.extend_from_slice(now);
+                self.flush()?;
+                later
+            };
+            bytes = later;
         }
-        self.buffer.extend_from_slice(bytes);
-        Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -258,7 +269,7 @@ impl Output {
     }
 
     /// Takes space for the bytes up to `end`, and as much again up to a limit, so that a full disk shows early and
-    /// the file lies in one piece. A segment of one buffer never gets here.
+    /// the file lies in one piece. A segment of less than a piece never gets here.
     fn reserve(&mut self, end: u64) -> Result<()> {
         if end <= self.reserved {
             return Ok(());

@@ -72,7 +72,7 @@ fn a_dropped_writer_leaves_nothing() {
 }
 
 #[test]
-fn a_small_segment_is_one_write_and_a_large_piece_is_not_copied() {
+fn a_small_segment_is_one_write_and_a_large_one_is_written_by_pieces_that_are_not_copied() {
     let sim = folder();
     let is_write = |op| matches!(op, Op::Write | Op::Allocate | Op::SetLen);
     let small = calls_of(&sim, is_write, || {
@@ -82,7 +82,7 @@ fn a_small_segment_is_one_write_and_a_large_piece_is_not_copied() {
     });
     assert_eq!(small.iter().map(|call| (call.op, call.offset)).collect::<Vec<_>>(), [(Op::Write, 0)]);
 
-    let data = bytes(5 << 20);
+    let data = bytes(9 << 20);
     let large = calls_of(&sim, is_write, || {
         let mut writer = create(&sim);
         writer.section(KIND, &data).expect("written");
@@ -90,7 +90,9 @@ fn a_small_segment_is_one_write_and_a_large_piece_is_not_copied() {
     });
     let shape: Vec<_> = large.iter().map(|call| (call.op, call.offset, call.len)).collect();
     assert_eq!(shape[0].0, Op::Allocate);
-    assert_eq!(shape[1..3], [(Op::Write, 0, 128), (Op::Write, 128, 5 << 20)]);
+    let piece = PIECE_BYTES as u64;
+    assert_eq!(shape[1..3], [(Op::Write, 0, piece), (Op::Write, piece, 3 * piece)]);
+    assert_eq!(shape[3].1, 4 * piece);
     assert_eq!(shape[3..].iter().map(|call| call.0).collect::<Vec<_>>(), [Op::Write, Op::SetLen]);
 }
 

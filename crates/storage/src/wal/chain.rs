@@ -7,12 +7,13 @@
 use std::path::{Path, PathBuf};
 
 use codegraph_vector_base::frame::{ALIGNMENT, Check};
-use codegraph_vector_base::vfs::{OpenMode, Vfs, read_exact_at};
+use codegraph_vector_base::vfs::{OpenMode, Vfs};
 use codegraph_vector_base::{Error, Lsn, Result, StoreId};
 
 use super::appender::FIRST_BLANK_BYTES;
 use super::file::WalFile;
 use super::group::{self, GroupHeader, parse_records};
+use super::read::{RawGroup, Step, read_group};
 use super::{parse_wal_name, wal_path};
 
 /// One record of the log.
@@ -161,24 +162,12 @@ impl Pass<'_> {
                 _ if start >= self.range.limit => return Ok(Stop::Limit),
                 _ => {}
             }
-            let offset = file.header.offset_of(start);
-            let Some(bytes) = read_exact_at(&*file.file, offset, group::HEADER_BYTES)? else {
-                return Ok(Stop::Bad(start));
+            let group = match read_group(file, start, self.range.limit, check)? {
+                Step::Group(group) => group,
+                Step::Limit => return Ok(Stop::Limit),
+                Step::Bad(lsn) => return Ok(Stop::Bad(lsn)),
             };
-            let Ok(header) = GroupHeader::parse(&bytes, &seal, start, check) else {
-                return Ok(Stop::Bad(start));
-            };
-            let body_lsn = start.advance(group::HEADER_BYTES as u64);
-            let Some(group_end) = body_lsn.0.checked_add(header.body_bytes).map(Lsn) else {
-                return Ok(Stop::Bad(start));
-            };
-            if group_end > self.range.limit {
-                return Ok(Stop::Limit);
-            }
-            let body_len = usize::try_from(header.body_bytes).unwrap_or(usize::MAX);
-            let Some(body) = read_exact_at(&*file.file, file.header.offset_of(body_lsn), body_len)? else {
-                return Ok(Stop::Bad(start));
-            };
+            let RawGroup { header, body_lsn, end: group_end, body } = group;
             let records = match parse_records(&header, &body, &seal, body_lsn, check) {
                 Ok(records) => records,
                 Err((lsn, _)) => return Ok(Stop::Bad(lsn)),

@@ -18,6 +18,9 @@ pub const GROUP_KIND: u16 = 1;
 
 const PAYLOAD_BYTES: usize = 24;
 
+/// Memory that an empty group may keep while nobody writes.
+const SMALL_BYTES: usize = 16 << 10;
+
 /// Bytes of a framed group header.
 pub(crate) const HEADER_BYTES: usize = frame::HEADER_BYTES + PAYLOAD_BYTES;
 const _: () = assert!(HEADER_BYTES.is_multiple_of(frame::ALIGNMENT));
@@ -75,6 +78,13 @@ impl Group {
         self.bytes.clear();
         self.bytes.resize(HEADER_BYTES, 0);
         (self.seal, self.start, self.records) = (seal, start, 0);
+    }
+
+    /// Gives memory back that small groups do not need, if nothing is in it.
+    pub(crate) fn shrink(&mut self) {
+        if self.is_empty() {
+            self.bytes.shrink_to(SMALL_BYTES);
+        }
     }
 
     /// Appends a record of `kind` (above [`GROUP_KIND`]), its payload given in `parts`; returns its Lsn.

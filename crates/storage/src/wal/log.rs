@@ -416,6 +416,13 @@ impl<S, E> Log<S, E> {
         f(&mut self.queue.lock().state)
     }
 
+    /// Gives back what memory groups do not need while nobody writes.
+    pub fn shrink(&self) {
+        let mut queue = self.queue.lock();
+        queue.spare = None;
+        queue.group.shrink();
+    }
+
     /// Why the log takes no more writes, if so.
     pub fn failure(&self) -> Option<Error> {
         self.queue.lock().failed.clone()

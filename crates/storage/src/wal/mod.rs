@@ -1,7 +1,7 @@
 //! The write-ahead log: one sequence of records, cut into groups that a sync each made durable.
 //!
 //! The engine hands records to a [`Log`], which groups what waits, writes and syncs it
-//! ([`Appender`]); [`scan`] reads it back and [`resume`] goes on after a crash. What a record means
+//! ([`Appender`]); [`scan`] reads it back and [`resume`] goes on after a crash. A [`LogReader`] reads it while it is written. What a record means
 //! is the engine's business.
 
 mod appender;
@@ -10,6 +10,7 @@ mod file;
 mod group;
 mod log;
 mod note;
+mod read;
 mod recover;
 #[cfg(test)]
 mod shuttled;
@@ -25,6 +26,7 @@ pub use chain::{Cut, Record, Scan, ScanRange, scan, wal_files};
 pub use group::{GROUP_KIND, Group};
 pub use log::{GroupEnd, Log, LogHooks, LogStatistics, SyncPolicy};
 pub use note::SyncNote;
+pub use read::{LogGroup, LogReader};
 pub use recover::{Continuation, resume, retain};
 pub use ticket::{Committed, Ticket};
 

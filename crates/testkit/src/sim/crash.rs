@@ -50,6 +50,9 @@ pub(super) fn after(state: &State, rng: &mut Rng, style: CrashStyle) -> State {
     let mut nodes = BTreeMap::new();
     let mut next = vec![ROOT];
     while let Some(ino) = next.pop() {
+        if nodes.contains_key(&ino) {
+            continue; // It has another name.
+        }
         let node = match state.nodes.get(&ino) {
             Some(Node::File(file)) => Node::File(file_after(file, style, cut, rng)),
             Some(Node::Folder(_)) => {

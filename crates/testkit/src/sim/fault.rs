@@ -30,6 +30,8 @@ pub enum Op {
     Rename,
     /// Removes a name.
     Remove,
+    /// Gives a file another name; the call's path is that name.
+    Link,
     /// Makes folders.
     CreateDir,
     /// Lists a folder.
@@ -102,6 +104,8 @@ pub enum Fault {
     Eio,
     /// ENOSPC, without effect.
     Enospc,
+    /// EXDEV, without effect: the names are on two devices.
+    Exdev,
     /// ENOSPC after so many bytes of a write or reservation went in.
     EnospcAfter(usize),
     /// EIO after so many bytes of a write went in.
@@ -126,6 +130,7 @@ impl Fault {
     pub(super) fn errno(self) -> i32 {
         match self {
             Fault::Enospc | Fault::EnospcAfter(_) => super::ENOSPC,
+            Fault::Exdev => super::EXDEV,
             Fault::Eio | Fault::TornWrite(_) | Fault::SyncFails | Fault::ReadEio => super::EIO,
         }
     }

@@ -7,7 +7,7 @@ use crate::TopK;
 use crate::codec::BLOCK_ROWS;
 use crate::index::parts::Parts;
 use crate::index::{Common, IndexQuery};
-use crate::kernels::look_up::{ROWS, row_of};
+use crate::kernels::look_up::{ROWS, lane_of, row_of};
 
 use super::heads::Sums;
 use super::heads::Unit;
@@ -69,10 +69,22 @@ struct Walk<'a> {
     unit: Unit,
     heads: &'a [u8],
     kept: usize,
+    /// The lanes of each block that may be found, if not all of them may.
+    among: Option<&'a [u64]>,
 }
 
 impl Ivf {
-    /// See [`VectorIndex::search`](crate::index::VectorIndex::search). Returns the number of rows that were looked at.
+    /// The lanes of each block that hold these rows, for [`Ivf::search`].
+    pub(in crate::index) fn lanes_of(places: &[u32], ordinals: impl IntoIterator<Item = u32>) -> Vec<u64> {
+        let mut lanes = vec![0; places.len().div_ceil(ROWS)];
+        for ordinal in ordinals {
+            let place = places[ordinal as usize] as usize;
+            lanes[place / ROWS] |= 1 << lane_of(place % ROWS);
+        }
+        lanes
+    }
+
+    /// See [`VectorIndex::search`](crate::index::VectorIndex::search); `among` is of [`Ivf::lanes_of`]. Returns the number of rows that were looked at.
     #[expect(clippy::too_many_arguments, reason = "what the caller has at hand")]
     pub(in crate::index) fn search<K: Ord + Copy>(
         &self,
@@ -81,6 +93,7 @@ impl Ivf {
         common: &Common<'_>,
         queries: &[IndexQuery],
         efforts: &[usize],
+        among: Option<&[u64]>,
         admit: &mut impl FnMut(usize, u32) -> Option<K>,
         tops: &mut [TopK<K>],
     ) -> usize {
@@ -95,7 +108,7 @@ impl Ivf {
             let kept = top.k().saturating_mul(KEPT_PER_CANDIDATE).max(LEAST_KEPT);
             let kept = kept.max(looked_at_about / LOOKED_AT_PER_KEPT);
             let heads = parts.bytes(bytes, part::HEADS);
-            let walk = Walk { ivf: self, common, query, unit, heads, kept };
+            let walk = Walk { ivf: self, common, query, unit, heads, kept, among };
             walk.rank_cells(bytes, parts, &mut scratch);
             let starts = parts.u32s(bytes, part::STARTS);
             let mut admit = |ordinal| admit(number, ordinal);
@@ -200,7 +213,8 @@ impl Walk<'_> {
             let places = starts[cell] as usize..starts[cell + 1] as usize;
             if !places.is_empty() {
                 for block in places.start / ROWS..=(places.end - 1) / ROWS {
-                    scratch.wanted[block / 64] |= 1 << (block % 64);
+                    let may_hold = self.among.is_none_or(|among| among[block] != 0);
+                    scratch.wanted[block / 64] |= u64::from(may_hold) << (block % 64);
                 }
             }
         }
@@ -222,7 +236,8 @@ impl Walk<'_> {
             for (block, (sums, mask)) in
                 scratch.blocks[at..end].iter().zip(scratch.found.sums.iter().zip(&scratch.found.masks))
             {
-                self.collect(*block as usize, sums, *mask, found);
+                let lanes = self.among.map_or(*mask, |among| mask & among[*block as usize]);
+                self.collect(*block as usize, sums, lanes, found);
             }
             if found.len() >= 2 * self.kept {
                 self.shrink(found, admit);
@@ -240,10 +255,9 @@ impl Walk<'_> {
         self.ivf.heads.look_up(tables, codes, &places[blocks], bar, found);
     }
 
-    /// Adds the rows of a block that are not below the bar.
+    /// Adds the rows of a block that are in these lanes.
     #[inline]
-    fn collect<K>(&self, block: usize, sums: &[u16; ROWS], mask: u64, found: &mut Vec<Found<K>>) {
-        let mut lanes = mask;
+    fn collect<K>(&self, block: usize, sums: &[u16; ROWS], mut lanes: u64, found: &mut Vec<Found<K>>) {
         while lanes != 0 {
             let lane = lanes.trailing_zeros() as usize;
             lanes &= lanes - 1;

@@ -104,8 +104,7 @@ fn write(out: &mut dyn Write, round: &WatchRound) -> io::Result<()> {
 /// Has the first signal end it in order, and the second one at once, which a store survives at any moment.
 fn stop_at_signals(stop: Stop) -> Result<()> {
     let failed = |cause| Error::io("wait for", "signals", cause);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
     // From here on, so that none ends the process that comes before the thread is there.
     let mut signals = {
         let _within = runtime.enter();

@@ -34,6 +34,9 @@ fn with_margin(recall: f32) -> f32 {
     recall + SHARE * (1.0 - recall)
 }
 
+/// Where fewer rows than this share match, an index is told which.
+const TOLD_SHARE: f64 = 0.25;
+
 /// How much one index is asked for one search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Effort {
@@ -185,9 +188,13 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
             let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
             found.index.score_listed(found.bytes, query, &matching.bitmap, admit, top);
         } else {
-            let admit = |_, ordinal| pass.admit_row(ordinal, &sees, &mut failed);
-            let tops = std::slice::from_mut(top);
-            found.index.search(found.bytes, std::slice::from_ref(query), &[effort.ef], admit, tops);
+            let mut admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+            if share < TOLD_SHARE {
+                found.index.search_among(found.bytes, query, effort.ef, &matching.bitmap, admit, top);
+            } else {
+                let (queries, tops) = (std::slice::from_ref(query), std::slice::from_mut(top));
+                found.index.search(found.bytes, queries, &[effort.ef], |_, ordinal| admit(ordinal), tops);
+            }
             if is_short(found, top, pass, search.request) {
                 let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
                 found.index.score_listed(found.bytes, query, &matching.bitmap, admit, top);

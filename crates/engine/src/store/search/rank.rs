@@ -15,6 +15,8 @@ use crate::version::Version;
 
 /// Vectors that are asked for before the first of them is looked at: memory gives several at a time.
 const AHEAD: usize = 8;
+/// The same of what is looked at beside each, which is small.
+const COLUMNS_AHEAD: usize = 32;
 
 /// A row that may be among the nearest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,13 +41,13 @@ impl<'v> Ranking<'v> {
     /// Pushes rows with their scores to the search's best: by their vectors, those of which only codes are kept by codes.
     pub(super) fn rank(&self, search: &mut Search<'_>, rows: &[SegmentRow]) -> Result<()> {
         let mut prepared = Vec::new();
-        for row in rows.iter().take(AHEAD) {
-            self.segment(*row).prefetch(row.ordinal);
-        }
+        let columns = |row: &SegmentRow| self.segment(*row).prefetch_columns(row.ordinal);
+        let vector = |row: &SegmentRow| self.segment(*row).prefetch_vector(row.ordinal);
+        rows.iter().take(AHEAD).for_each(vector);
+        rows.iter().take(COLUMNS_AHEAD).for_each(columns);
         for (number, row) in rows.iter().enumerate() {
-            if let Some(next) = rows.get(number + AHEAD) {
-                self.segment(*next).prefetch(next.ordinal);
-            }
+            rows.get(number + AHEAD).map(vector);
+            rows.get(number + COLUMNS_AHEAD).map(columns);
             let segment = self.segment(*row);
             let (score, source) = match segment.keep() {
                 Keep::None => {

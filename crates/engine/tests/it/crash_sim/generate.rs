@@ -2,7 +2,7 @@
 
 use codegraph_vector::{
     CacheConfig, CodeNode, CodecSpec, Compression, Durability, EvictionPolicy, Filter, IndexPolicy,
-    IsolationLevel, Keep, Metric, NodeId, Scope, Settings,
+    IsolationLevel, Keep, MaintenanceConfig, Metric, NodeId, Scope, Settings,
 };
 use codegraph_vector_testkit::{Rng, generators};
 
@@ -27,6 +27,8 @@ pub enum Step {
     },
     Flush,
     Merge,
+    /// Of so many segments at the most.
+    MergeSome(usize),
     Configure(Settings),
     /// Asks for a compression, or for none.
     Enable(Option<Compression>),
@@ -55,7 +57,8 @@ pub fn step(rng: &mut Rng, state: &State, dimension: usize) -> Step {
         62..66 => Step::Compress(compression(rng, dimension, Keep::Full)),
         66..70 => Step::SetProperty(property::value(rng)),
         70..76 => Step::Flush,
-        76..81 => Step::Merge,
+        76..79 => Step::Merge,
+        79..81 => Step::MergeSome(rng.between(1, 4)),
         81..84 => Step::Configure(settings(rng)),
         84..87 => Step::Read,
         87..91 => Step::ReadElsewhere,
@@ -209,6 +212,11 @@ pub fn settings(rng: &mut Rng) -> Settings {
             max_open_files: *rng.pick(&[1, 8]),
         },
         index: index(rng),
+        maintenance: MaintenanceConfig {
+            store_dead_percent: *rng.pick(&[10, 20, 50]),
+            max_segment_bytes: *rng.pick(&[0, 0, 20_000]),
+            ..MaintenanceConfig::default()
+        },
         ..Settings::default()
     }
 }

@@ -8,9 +8,12 @@
 
 mod compare;
 mod faults;
+mod feed;
+mod forks;
 mod found;
 mod generate;
 mod image;
+mod incremental;
 mod lossy;
 mod model;
 mod net;
@@ -99,6 +102,7 @@ impl Summary {
         self.prepared += other.prepared;
         self.decided += other.decided;
         self.held_up += other.held_up;
+        self.followed += other.followed;
     }
 }
 
@@ -134,6 +138,7 @@ fn a_crash_at_any_call_keeps_every_promise() {
         prepared,
         decided,
         held_up,
+        followed,
         ..
     } = sum;
     let did = [
@@ -150,6 +155,7 @@ fn a_crash_at_any_call_keeps_every_promise() {
         prepared,
         decided,
         held_up,
+        followed / 5,
     ];
     let least = did.into_iter().min();
     assert!(count < 50 || least >= Some(count / 10), "too little happened");

@@ -15,6 +15,7 @@ use codegraph_vector_testkit::{CrashStyle, Lies, Rng, SimClock, SimVfs};
 
 use super::compare;
 use super::faults;
+use super::feed::Follower;
 use super::generate::{self, Step};
 use super::image::{Setup, abandon, seqno};
 use super::model::{Change, Check, Model, Range};
@@ -55,6 +56,8 @@ pub struct Summary {
     pub prepared: u64,
     pub decided: u64,
     pub held_up: u64,
+    /// Changes that were followed.
+    pub followed: u64,
 }
 
 pub struct Run {
@@ -94,6 +97,7 @@ pub fn run(seed: u64, sabotage: Sabotage, verbose: bool) -> Check<Summary> {
         company: false,
         faults,
         failure: None,
+        follower: Follower::default(),
         did: Summary::default(),
     };
     let world = World::new(inner);
@@ -149,10 +153,13 @@ impl Run {
                 let outcome = self.with_company(true, || store.flush());
                 self.maintained(outcome, Some(before))?;
             }
-            Step::Merge => {
+            Step::Merge | Step::MergeSome(_) => {
                 let stats = store.stats().map_err(|error| format!("stats: {error}"))?;
                 let room = stats.memtable_bytes < store.settings().memtable_bytes;
-                let outcome = self.with_company(room, || store.merge().map(|_| ()));
+                let outcome = self.with_company(room, || match step {
+                    Step::MergeSome(max) => store.merge_segments(*max).map(|_| ()),
+                    _ => store.merge().map(|_| ()),
+                });
                 self.maintained(outcome, None)?;
             }
             Step::Configure(settings) => {
@@ -233,6 +240,7 @@ impl Run {
         let store = self.store()?;
         let (limbo, end) = self.world.aside(|inner| (inner.limbo, inner.model.end()));
         if !limbo {
+            self.world.aside(|inner| inner.follow(&store))?;
             self.world.aside(|inner| inner.model.property.check(&store))?;
             self.world.aside(|inner| inner.model.prepared.check(&store, end))?;
             let visible = seqno(&store)?;
@@ -348,7 +356,10 @@ impl Run {
             }
             None => {
                 self.store = None;
-                self.world.aside(|inner| inner.store = None);
+                self.world.aside(|inner| {
+                    inner.store = None;
+                    inner.follower.leave();
+                });
             }
         }
         let range = self.world.aside(|inner| {
@@ -369,6 +380,7 @@ impl Run {
         self.reader = None;
         self.world.aside(|inner| {
             inner.store = None;
+            inner.follower.leave();
             inner.pending.clear();
         });
         match self.store.take() {

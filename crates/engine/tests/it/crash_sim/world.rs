@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::compare;
 use super::faults;
+use super::feed::Follower;
 use super::generate;
 use super::image::{Image, Setup, describe, seqno};
 use super::model::{Change, Check, Effect, Model};
@@ -48,6 +49,7 @@ pub struct Inner {
     pub company: bool,
     pub faults: faults::Plan,
     pub failure: Option<String>,
+    pub follower: Follower,
     pub did: Summary,
 }
 
@@ -175,6 +177,8 @@ impl Inner {
         let state = self.model.state(at)?;
         self.model.prepared.check(store, at)?;
         compare::rows(&snapshot, state)?;
+        self.follow_on()?;
+        let state = self.model.state(at)?;
         compare::reads(&snapshot, state, &mut self.rng)
     }
 

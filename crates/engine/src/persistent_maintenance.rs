@@ -1,0 +1,39 @@
+//! The facade's part that keeps segments in order.
+
+use codegraph_vector_base::Result;
+
+use crate::persistent::PersistentVectorStore;
+use crate::store::MergeReport;
+
+impl PersistentVectorStore {
+    /// Merges at most `max` segments, those of which most is gained: a part of what is due in the background, else the
+    /// smallest, else one with dead rows. Heeds neither pauses, windows nor rates: somebody waits for it. A merge that the
+    /// background is at is waited for; one that stands still gives way.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `max` is 0; `StorageFull` if there is no room for what is merged beside it: then the store is as it
+    /// was.
+    pub fn merge_segments(&self, max: usize) -> Result<MergeReport> {
+        self.core.merge_segments(max)
+    }
+
+    /// From now on, and until it is resumed or the store is closed, nothing is merged, rewritten or indexed in the background;
+    /// what is at work stops at the next block. Writes, flushes and what is asked for by hand go on. What is to be
+    /// done grows meanwhile, and with it the room that the store takes: see [`MaintenanceStatistics`].
+    ///
+    /// [`MaintenanceStatistics`]: crate::MaintenanceStatistics
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Closed`.
+    pub fn pause_maintenance(&self) -> Result<()> {
+        self.core.pause_maintenance()
+    }
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Closed`.
+    pub fn resume_maintenance(&self) -> Result<()> {
+        self.core.resume_maintenance()
+    }
+}
