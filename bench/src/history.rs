@@ -44,7 +44,9 @@ struct Pass {
 pub(crate) fn run(folder: &Path, options: &Options, report: &mut Report) -> Outcome<String> {
     let (root, versions) = versions(folder, options)?;
     if versions.len() < 2 {
-        return Err("a history has at least two versions: --repo PATH --revisions A,B or --folders A,B".into());
+        return Err(
+            "a history has at least two versions: --repo PATH --revisions A,B or --folders A,B".into()
+        );
     }
     let mut passes: Vec<Pass> = Vec::new();
     for repeat in 0..REPEATS {
@@ -58,7 +60,11 @@ pub(crate) fn run(folder: &Path, options: &Options, report: &mut Report) -> Outc
             eprintln!("{}: {:.2} s, {:.2} s from nothing", version.name, took.wall, took_fresh.wall);
             if repeat == 0 {
                 let files = whole.files;
-                passes.push(Pass { summary: IndexSummary { files, ..summary }, kept: Vec::new(), fresh: Vec::new() });
+                passes.push(Pass {
+                    summary: IndexSummary { files, ..summary },
+                    kept: Vec::new(),
+                    fresh: Vec::new(),
+                });
             }
             passes[at].kept.push(took);
             passes[at].fresh.push(took_fresh);

@@ -71,7 +71,9 @@ impl Repository {
         for (path, item) in files {
             let parts: Vec<&[u8]> = path.as_ref().split(|byte| *byte == b'/').collect();
             let (name, folders) = parts.split_last().expect("a name");
-            let folder = folders.iter().fold(&mut top, |folder, name| folder.folders.entry(name.to_vec()).or_default());
+            let folder = folders
+                .iter()
+                .fold(&mut top, |folder, name| folder.folders.entry(name.to_vec()).or_default());
             folder.items.insert(name.to_vec(), item.into());
         }
         let tree = self.write(top);

@@ -107,7 +107,10 @@ fn people_are_told_in_lines() {
     let folder = repository();
     let mut watch = Watch::start(&folder, &["."]);
     let line = watch.line();
-    assert!(line.starts_with("4 source files looked at: 4 files indexed, ") && line.ends_with(" in the store"), "{line}");
+    assert!(
+        line.starts_with("4 source files looked at: 4 files indexed, ") && line.ends_with(" in the store"),
+        "{line}"
+    );
     folder.source("src/tea.rs", "pub fn brew() {}\n");
     let line = watch.line();
     assert!(line.starts_with("src/tea.rs: 1 file indexed, 2 nodes embedded in "), "{line}");

@@ -43,7 +43,8 @@ impl Basis {
         max_file_bytes: u64,
     ) -> Result<Option<Changes>> {
         let seqno = store.stats()?.seqno.0;
-        let holds = (self.max_file_bytes, self.seqno, &*self.folder) == (max_file_bytes, seqno, commit.folder());
+        let holds =
+            (self.max_file_bytes, self.seqno, &*self.folder) == (max_file_bytes, seqno, commit.folder());
         Ok(if holds { commit.changes_since(&self.commit) } else { None })
     }
 }
@@ -77,7 +78,9 @@ mod tests {
         let basis = Basis { commit: "abc".to_owned(), max_file_bytes: 7, seqno: 9, folder };
         assert_eq!(Basis::parse(&format!("abc {INDEX_VERSION} 7 9 a folder/b")), Some(basis));
         assert_eq!(Basis::parse(&format!("abc {INDEX_VERSION} 7 9 ")).unwrap().folder, "");
-        for text in ["", "abc", &format!("abc {} 7 9 ", INDEX_VERSION + 1), &format!("abc {INDEX_VERSION} 7 x ")] {
+        for text in
+            ["", "abc", &format!("abc {} 7 9 ", INDEX_VERSION + 1), &format!("abc {INDEX_VERSION} 7 x ")]
+        {
             assert_eq!(Basis::parse(text), None, "{text:?}");
         }
     }

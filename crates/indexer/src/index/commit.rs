@@ -87,7 +87,8 @@ impl<'a> Committer<'a> {
     fn take_all(&mut self, done: &Receiver<Done>) -> Result<()> {
         loop {
             if self.run.stop.is_stopped() {
-                let message = "indexing was stopped; what is stored stays, and the next run goes on from there";
+                let message =
+                    "indexing was stopped; what is stored stays, and the next run goes on from there";
                 return Err(Error::new(ErrorKind::Closed, message));
             }
             match done.recv_timeout(TICK) {

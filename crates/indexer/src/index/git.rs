@@ -39,6 +39,9 @@ pub(crate) struct Changes {
     pub(crate) paths: Vec<String>,
 }
 
+/// Takes a path, and its blob in the old tree and in the new one.
+type Each<'a> = dyn FnMut(&[u8], Option<ObjectId>, Option<ObjectId>) -> ControlFlow<()> + 'a;
+
 /// An entry of a tree that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
@@ -181,7 +184,7 @@ fn compare(
     repository: &Repository,
     old: Option<ObjectId>,
     new: ObjectId,
-    each: &mut dyn FnMut(&[u8], Option<ObjectId>, Option<ObjectId>) -> ControlFlow<()>,
+    each: &mut Each<'_>,
 ) -> Result<()> {
     let mut folders = vec![(Vec::new(), old, Some(new))];
     let mut seen = 0;

@@ -62,8 +62,8 @@ pub(crate) fn walk(
         if entry.depth() == 0 {
             return true;
         }
-        let enters = !is_store(entry, &own)
-            && paths.as_ref().is_none_or(|paths| is_wanted(paths, &top, entry.path()));
+        let enters =
+            !is_store(entry, &own) && paths.as_ref().is_none_or(|paths| is_wanted(paths, &top, entry.path()));
         if let Some(entering) = entering.as_ref().filter(|_| enters && is_folder(entry)) {
             entering(entry.path());
         }
@@ -123,9 +123,8 @@ fn look_at(root: &Path, entry: &DirEntry) -> Option<Seen> {
 
 /// A source file with this path, if nodes can have that.
 pub(crate) fn file(path: &[u8], at: At) -> Option<Seen> {
-    let refuse = |reason| {
-        Some(Seen::Refused(Problem { path: String::from_utf8_lossy(path).into_owned(), reason }))
-    };
+    let refuse =
+        |reason| Some(Seen::Refused(Problem { path: String::from_utf8_lossy(path).into_owned(), reason }));
     let Ok(path) = std::str::from_utf8(path) else { return refuse(NO_TEXT.to_owned()) };
     let metadata = NodeMetadata { path: Some(path.to_owned()), ..NodeMetadata::default() };
     match (metadata.check(), metadata.path) {

@@ -150,8 +150,7 @@ fn what_something_else_wrote_is_no_basis() {
     assert_eq!(rows(&store), fresh(&tree, "HEAD"));
     // Other limits ask for other files.
     let options = IndexOptions { max_file_bytes: 20, ..IndexOptions::default() };
-    let summary =
-        index_commit(&store, &tree.root, "HEAD", &Fake::default(), &options, &mut |_| {}).unwrap();
+    let summary = index_commit(&store, &tree.root, "HEAD", &Fake::default(), &options, &mut |_| {}).unwrap();
     assert_eq!((summary.since.is_none(), summary.files_skipped), (true, 2));
     assert_eq!(self::files(&store), ["src/deep/c.rs"]);
     at(&store, &tree.root, "HEAD");
@@ -308,7 +307,9 @@ fn what_is_no_commit_is_refused_and_changes_nothing() {
     commit(&repository, &some_files());
     at(&store, &tree.root, "HEAD");
     let before = (rows(&store), commit_of(&store).unwrap());
-    for (revision, says) in [("nowhere", "nowhere"), ("HEAD:src/a.rs", "not a commit"), ("", "no commit \"\"")] {
+    for (revision, says) in
+        [("nowhere", "nowhere"), ("HEAD:src/a.rs", "not a commit"), ("", "no commit \"\"")]
+    {
         let error = refused(revision);
         assert!(error.message().contains(says), "{error}");
     }
@@ -316,8 +317,13 @@ fn what_is_no_commit_is_refused_and_changes_nothing() {
 }
 
 const PATHS: [&str; 6] = ["a.rs", "b.rs", "d/a.rs", "d/c.rs", "d/e/f.rs", "g.rs/x.rs"];
-const TEXTS: [&str; 5] =
-    ["", "fn one() { 1 }\n", "fn one() { 1 }\nfn two() { 2 }\n", "mod m { fn one() { 1 } }\n", "fn broken( {"];
+const TEXTS: [&str; 5] = [
+    "",
+    "fn one() { 1 }\n",
+    "fn one() { 1 }\nfn two() { 2 }\n",
+    "mod m { fn one() { 1 } }\n",
+    "fn broken( {",
+];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]

@@ -126,7 +126,8 @@ fn what_changes_is_indexed_and_nothing_else() {
 
 #[test]
 fn what_is_ignored_is_not_looked_at_until_that_changes() {
-    let tree = Tree::of(&[(".gitignore", "out/\n*.gen.rs\n"), ("a.rs", "fn a() {}\n"), ("out/b.rs", "fn b() {}\n")]);
+    let tree =
+        Tree::of(&[(".gitignore", "out/\n*.gen.rs\n"), ("a.rs", "fn a() {}\n"), ("out/b.rs", "fn b() {}\n")]);
     let store = tree.store("s");
     watching(&tree, &store, &Fake::default(), |watch| {
         watch.round();
@@ -174,7 +175,10 @@ fn the_store_may_lie_in_the_folder_and_readers_see_each_round() {
         assert_eq!(round.paths, Some(vec!["b.rs".to_owned()]), "what the store writes is no change");
         assert_eq!(read(), ["a.rs", "b.rs"]);
         // Its own writes are heard by nobody: no further round comes of them.
-        assert_eq!(watch.rounds.recv_timeout(Duration::from_millis(700)).unwrap_err(), RecvTimeoutError::Timeout);
+        assert_eq!(
+            watch.rounds.recv_timeout(Duration::from_millis(700)).unwrap_err(),
+            RecvTimeoutError::Timeout
+        );
     })
     .unwrap();
 }
@@ -204,7 +208,8 @@ fn a_watch_ends_with_what_is_stored_or_with_what_no_other_try_mends() {
     stop.stop();
     let options = IndexOptions { stop, ..IndexOptions::default() };
     watch(&store, &tree.root, &Fake::default(), &options, &mut |_| {}).unwrap();
-    let error = watch(&store, Path::new("/no/such/folder"), &Fake::default(), &options, &mut |_| {}).unwrap_err();
+    let error =
+        watch(&store, Path::new("/no/such/folder"), &Fake::default(), &options, &mut |_| {}).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     // The first round fails.
     let failing = Fake { fails_at: Some(1), ..Fake::default() };
