@@ -50,7 +50,7 @@ pub(crate) struct Reindexed {
 
 impl Indexing {
     pub(crate) fn new(workspace: Workspace, folder: PathBuf) -> Self {
-        Self { workspace, folder, turn: Arc::default(), stop: Arc::default() }
+        Self { workspace, folder, turn: Arc::default(), stop: std::sync::Mutex::default() }
     }
 
     /// Ends a run between two files; what it stored until then stays.
