@@ -1,8 +1,8 @@
 //! XXH3-64 (Yann Collet) of inputs as long as vectors are, by the widest vectors of this machine: the crate that has the
 //! rest of it chooses when it is compiled.
 //!
-//! What always holds: the same bits as any other XXH3-64. One loop serves every instruction set, and the compiler makes
-//! vectors of it; a test holds it against the crate.
+//! What always holds: the same bits as any other XXH3-64; a test holds every instruction set against the crate. One loop
+//! serves them all, which differ in how they add stripes up.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -55,7 +55,7 @@ impl Hashes {
         *BEST.get_or_init(|| Self::detect().next().unwrap_or(Self::PLAIN))
     }
 
-    const PLAIN: Self = Self { name: "plain", long };
+    const PLAIN: Self = Self { name: "plain", long: long_plain };
 
     fn detect() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
@@ -90,33 +90,137 @@ impl fmt::Debug for Hashes {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn long_avx512(bytes: &[u8], seed: u64) -> u64 {
-    long(bytes, seed)
+    // SAFETY: the features are enabled here.
+    unsafe { long::<wide::Avx512>(bytes, seed) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn long_avx2(bytes: &[u8], seed: u64) -> u64 {
-    long(bytes, seed)
+    // SAFETY: the feature is enabled here.
+    unsafe { long::<wide::Avx2>(bytes, seed) }
+}
+
+fn long_plain(bytes: &[u8], seed: u64) -> u64 {
+    // SAFETY: it needs no instruction set.
+    unsafe { long::<Plain>(bytes, seed) }
+}
+
+/// Adds stripes up.
+///
+/// # Safety
+/// Needs the instruction set of the implementation.
+trait Accumulate {
+    /// Adds each of the stripes, keyed by the secret from `STEP_BYTES` further on for each.
+    unsafe fn all(sums: &mut Sums, stripes: &[Stripe], secret: &[u8]);
+}
+
+struct Plain;
+
+impl Accumulate for Plain {
+    #[inline(always)]
+    unsafe fn all(sums: &mut Sums, stripes: &[Stripe], secret: &[u8]) {
+        for (number, stripe) in stripes.iter().enumerate() {
+            accumulate(sums, stripe, stripe_of(secret, number * STEP_BYTES));
+        }
+    }
+}
+
+/// Of the loop above the compiler made loads that reach beyond the last stripe, and wait for what lies there.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use std::arch::x86_64::*;
+
+    use super::{Accumulate, STEP_BYTES, Stripe, Sums, stripe_of};
+
+    /// Swaps the halves of each 128 bits.
+    const SWAPPED: i32 = 0b01_00_11_10;
+
+    pub(super) struct Avx512;
+
+    impl Accumulate for Avx512 {
+        #[inline(always)]
+        unsafe fn all(sums: &mut Sums, stripes: &[Stripe], secret: &[u8]) {
+            // SAFETY: the caller has AVX-512F; sums, stripes and secrets are 64 bytes each, and no alignment is needed.
+            unsafe {
+                let mut sum = _mm512_loadu_si512(sums.as_ptr().cast());
+                for (number, stripe) in stripes.iter().enumerate() {
+                    let data = _mm512_loadu_si512(stripe.as_ptr().cast());
+                    let secret = _mm512_loadu_si512(stripe_of(secret, number * STEP_BYTES).as_ptr().cast());
+                    let keyed = _mm512_xor_si512(data, secret);
+                    let product = _mm512_mul_epu32(keyed, _mm512_srli_epi64::<32>(keyed));
+                    sum = _mm512_add_epi64(sum, _mm512_shuffle_epi32::<SWAPPED>(data));
+                    sum = _mm512_add_epi64(sum, product);
+                }
+                _mm512_storeu_si512(sums.as_mut_ptr().cast(), sum);
+            }
+        }
+    }
+
+    pub(super) struct Avx2;
+
+    impl Avx2 {
+        /// Of one half of a stripe.
+        ///
+        /// # Safety
+        /// Needs AVX2; `half` is 0 or 1.
+        #[inline(always)]
+        unsafe fn add(sum: __m256i, stripe: &Stripe, secret: &Stripe, half: usize) -> __m256i {
+            // SAFETY: both halves of 64 bytes are within them, and no alignment is needed.
+            unsafe {
+                let data = _mm256_loadu_si256(stripe.as_ptr().cast::<__m256i>().add(half));
+                let secret = _mm256_loadu_si256(secret.as_ptr().cast::<__m256i>().add(half));
+                let keyed = _mm256_xor_si256(data, secret);
+                let product = _mm256_mul_epu32(keyed, _mm256_srli_epi64::<32>(keyed));
+                let sum = _mm256_add_epi64(sum, _mm256_shuffle_epi32::<SWAPPED>(data));
+                _mm256_add_epi64(sum, product)
+            }
+        }
+    }
+
+    impl Accumulate for Avx2 {
+        #[inline(always)]
+        unsafe fn all(sums: &mut Sums, stripes: &[Stripe], secret: &[u8]) {
+            // SAFETY: the caller has AVX2; sums are two vectors, and no alignment is needed.
+            unsafe {
+                let halves = sums.as_mut_ptr().cast::<__m256i>();
+                let (mut low, mut high) = (_mm256_loadu_si256(halves), _mm256_loadu_si256(halves.add(1)));
+                for (number, stripe) in stripes.iter().enumerate() {
+                    let secret = stripe_of(secret, number * STEP_BYTES);
+                    low = Self::add(low, stripe, secret, 0);
+                    high = Self::add(high, stripe, secret, 1);
+                }
+                _mm256_storeu_si256(halves, low);
+                _mm256_storeu_si256(halves.add(1), high);
+            }
+        }
+    }
 }
 
 /// Of more than [`SHORT_BYTES`].
+///
+/// # Safety
+/// Needs the instruction set of `A`.
 #[inline(always)]
-fn long(bytes: &[u8], seed: u64) -> u64 {
+unsafe fn long<A: Accumulate>(bytes: &[u8], seed: u64) -> u64 {
     let secret = secret(seed);
     let mut sums: Sums =
         [PRIME32_3, PRIME64_1, PRIME64_2, PRIME64_3, PRIME64_4, PRIME32_2, PRIME64_5, PRIME32_1];
-    let Some((rest, last)) = bytes.split_last_chunk::<STRIPE_BYTES>() else { return 0 };
+    let Some((_, last)) = bytes.split_last_chunk::<STRIPE_BYTES>() else { return 0 };
     // The last stripe is always looked at by itself, even if it is a whole one.
     let stripes = (bytes.len() - 1) / STRIPE_BYTES;
     let (all, _) = bytes.as_chunks::<STRIPE_BYTES>();
-    debug_assert!(rest.len() <= stripes * STRIPE_BYTES);
     let mut blocks = all[..stripes].chunks_exact(BLOCK_STRIPES);
     for block in &mut blocks {
-        accumulate_all(&mut sums, block, &secret);
+        // SAFETY: passed on to the caller.
+        unsafe { A::all(&mut sums, block, &secret) };
         scramble(&mut sums, stripe_of(&secret, SECRET_BYTES - STRIPE_BYTES));
     }
-    accumulate_all(&mut sums, blocks.remainder(), &secret);
-    accumulate(&mut sums, last, stripe_of(&secret, LAST_AT));
+    // SAFETY: passed on to the caller.
+    unsafe {
+        A::all(&mut sums, blocks.remainder(), &secret);
+        A::all(&mut sums, std::slice::from_ref(last), &secret[LAST_AT..]);
+    }
     merge(&sums, stripe_of(&secret, MERGE_AT), (bytes.len() as u64).wrapping_mul(PRIME64_1))
 }
 
@@ -131,7 +235,7 @@ fn secret(seed: u64) -> [u8; SECRET_BYTES] {
 }
 
 #[inline(always)]
-fn stripe_of(secret: &[u8; SECRET_BYTES], at: usize) -> &Stripe {
+fn stripe_of(secret: &[u8], at: usize) -> &Stripe {
     // All places that are asked for are within it.
     secret[at..].first_chunk().unwrap_or(&[0; STRIPE_BYTES])
 }
@@ -143,13 +247,6 @@ fn words(stripe: &Stripe) -> Sums {
         *word = u64::from_le_bytes(*bytes);
     }
     words
-}
-
-#[inline(always)]
-fn accumulate_all(sums: &mut Sums, stripes: &[Stripe], secret: &[u8; SECRET_BYTES]) {
-    for (number, stripe) in stripes.iter().enumerate() {
-        accumulate(sums, stripe, stripe_of(secret, number * STEP_BYTES));
-    }
 }
 
 #[inline(always)]

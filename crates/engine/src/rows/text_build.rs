@@ -1,9 +1,10 @@
 //! Writes section *text*, whose layout [`super::text`] describes.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use codegraph_vector_base::limits::{MAX_SEGMENT_ROWS, SECTION_ALIGNMENT};
-use codegraph_vector_base::{Error, ErrorKind, Result};
+use codegraph_vector_base::{Error, ErrorKind, Result, hash64};
 
 use super::bytes::{Batch, Sink};
 use super::strings::StringTableBuilder;
@@ -15,11 +16,28 @@ use crate::text;
 #[derive(Debug, Default)]
 pub(crate) struct TextIndexBuilder {
     /// Numbers of the terms, in the order in which they came up.
-    terms: HashMap<Box<str>, u32>,
+    terms: HashMap<Box<str>, u32, BuildHasherDefault<TermHasher>>,
     postings: Vec<TermPostings>,
     lengths: Vec<u32>,
     /// The terms of the row at hand, with what they count.
     row: Vec<(u32, u32)>,
+}
+
+/// XXH3 of terms, quicker than what guards maps against keys that somebody chose: such keys would make a merge slow, no more.
+#[derive(Debug, Default)]
+struct TermHasher(u64);
+
+impl Hasher for TermHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash64(bytes, self.0);
+    }
+
+    /// What ends a text: a term is hashed alone.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// The rows of one term so far, as they are written.

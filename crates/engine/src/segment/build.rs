@@ -1,8 +1,8 @@
 //! Writes a segment from rows that come in (path, id) order.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Arc, mpsc};
+use std::{mem, panic, thread};
 
 use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{NodeId, Result, RowChecksumSum, RowOrdinal, SegmentId, SeqNo, StoreId};
@@ -93,9 +93,11 @@ pub(crate) fn build<S: Copy + Sync>(
         None => {
             build_vectors::write(&mut writer, plan, source)?;
             writer.begin(kind::PAYLOAD)?;
-            let made = write_payload(plan, source, &mut |bytes| writer.write(bytes))?;
+            let mut text = TextIndexBuilder::default();
+            let mut put = |bytes: &[u8]| writer.write(bytes);
+            let index = write_payload(plan, source, &mut put, &mut |metadata| text.push(&metadata))?;
             writer.end()?;
-            made
+            (index, text)
         }
         Some(of_vectors) => write_beside_index(&mut writer, plan, of_vectors, source)?,
     };
@@ -104,8 +106,12 @@ pub(crate) fn build<S: Copy + Sync>(
     Ok(info(plan, writer.finish()?))
 }
 
-/// Vectors, their index and the payload. The index is made by other threads meanwhile, which touch no file; what the payload
-/// comes to is held until it can be written behind it.
+/// Rows whose metadata is handed to another thread at once, and how often that may be before it is taken.
+const BATCH_ROWS: usize = 1024;
+const BATCHES: usize = 4;
+
+/// Vectors, their index and the payload. Index and text are made by other threads meanwhile, which touch no file; what the
+/// payload comes to is held until it can be written behind the index.
 fn write_beside_index<S: Copy + Sync>(
     writer: &mut SegmentWriter<'_>,
     plan: &Plan<'_, S>,
@@ -114,42 +120,63 @@ fn write_beside_index<S: Copy + Sync>(
 ) -> Result<(PayloadIndexBuilder, TextIndexBuilder)> {
     let failed = AtomicBool::new(false);
     let mut payload = Vec::new();
-    let (made, index) = thread::scope(|scope| {
+    let (of_payload, text, index) = thread::scope(|scope| {
         let stop = || failed.load(Ordering::Relaxed) || (index.stop)();
         let indexing = scope.spawn(move || build_index::make(plan, index, source, &stop));
+        let (batches, taken) = mpsc::sync_channel::<Vec<NodeMetadata>>(BATCHES);
+        let texting = scope.spawn(move || -> Result<TextIndexBuilder> {
+            let mut text = TextIndexBuilder::default();
+            taken.into_iter().flatten().try_for_each(|metadata| text.push(&metadata))?;
+            Ok(text)
+        });
         let made = build_vectors::write(writer, plan, source).and_then(|()| {
-            write_payload(plan, source, &mut |bytes| {
+            let mut batch = Vec::new();
+            // If nobody takes a batch, it is because the text failed, which is told below.
+            let hand_over = |batch: &mut Vec<NodeMetadata>| drop(batches.send(mem::take(batch)));
+            let mut put = |bytes: &[u8]| {
                 payload.extend_from_slice(bytes);
                 Ok(())
-            })
+            };
+            let made = write_payload(plan, source, &mut put, &mut |metadata| {
+                batch.push(metadata);
+                if batch.len() == BATCH_ROWS {
+                    hand_over(&mut batch);
+                }
+                Ok(())
+            })?;
+            hand_over(&mut batch);
+            Ok(made)
         });
+        drop(batches);
         failed.store(made.is_err(), Ordering::Relaxed);
-        let index = indexing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        made.and_then(|made| Ok((made, index?)))
+        let text = texting.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        let index = indexing.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        made.and_then(|made| Ok((made, text?, index?)))
     })?;
     writer.section(kind::INDEX, &index)?;
     writer.section(kind::PAYLOAD, &payload)?;
-    Ok(made)
+    Ok((of_payload, text))
 }
 
-/// The payload, and what is found out about it for the sections behind it.
+/// The payload, and what is found out about it for the section behind it. The metadata of each row goes on to `next`.
 fn write_payload<S: Copy>(
     plan: &Plan<'_, S>,
     source: &dyn RowSource<S>,
     sink: &mut Sink<'_>,
-) -> Result<(PayloadIndexBuilder, TextIndexBuilder)> {
-    let (mut index, mut text) = (PayloadIndexBuilder::new(), TextIndexBuilder::default());
+    next: &mut dyn FnMut(NodeMetadata) -> Result<()>,
+) -> Result<PayloadIndexBuilder> {
+    let mut index = PayloadIndexBuilder::new();
     let mut payload = PayloadWriter::new(sink);
     for (ordinal, row) in plan.rows.iter().enumerate() {
         source.metadata(row.source, &mut |encoded| {
             let metadata = NodeMetadata::decode(encoded)?;
             index.push(ordinal as RowOrdinal, &metadata)?;
-            text.push(&metadata)?;
-            payload.push(encoded)
+            payload.push(encoded)?;
+            next(metadata)
         })?;
     }
     payload.finish()?;
-    Ok((index, text))
+    Ok(index)
 }
 
 pub(super) fn section(

@@ -377,7 +377,8 @@ impl Core {
         for row in hits.iter().filter_map(|hit| hit.key.segment_row()) {
             version.segments[row.at as usize].prefetch_seqno(row.ordinal);
         }
-        let matches = hits.into_iter().map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
+        let matches =
+            hits.into_iter().map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
         Ok(SearchResults { matches, score_kind: self.metric.into(), seqno, exact })
     }
 

@@ -158,18 +158,25 @@ impl SegmentPass<'_> {
         })
     }
 
-    /// The same for whoever does without the row's id.
+    /// The same for whoever does without the row's id: within an index the ordinal says which it is, and takes least room.
     pub(super) fn admit_row(
         &self,
         ordinal: RowOrdinal,
         see: &impl Fn(RowOrdinal) -> Result<bool>,
         failed: &mut Option<codegraph_vector_base::Error>,
-    ) -> Option<SegmentRow> {
+    ) -> Option<RowOrdinal> {
         let seen = see(ordinal).unwrap_or_else(|error| {
             failed.get_or_insert(error);
             false
         });
-        seen.then_some(SegmentRow { at: self.at, ordinal })
+        seen.then_some(ordinal)
+    }
+
+    /// Adds the nearest of this segment to those of others.
+    pub(super) fn merge(&self, nearest: TopK<RowOrdinal>, all: &mut TopK<SegmentRow>) {
+        for hit in nearest.into_sorted() {
+            all.push(hit.score, SegmentRow { at: self.at, ordinal: hit.key });
+        }
     }
 
     fn place(&self, ordinal: RowOrdinal, see: &impl Fn(RowOrdinal) -> Result<bool>) -> Result<Option<Place>> {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use codegraph_vector_ann::TopK;
 use codegraph_vector_ann::index::{Calibration, IndexKind, IndexQuery};
-use codegraph_vector_base::{Error, Result, SeqNo};
+use codegraph_vector_base::{Error, Result, RowOrdinal, SeqNo};
 
 use super::exact::SegmentPass;
 use super::rank::{Ranking, SegmentRow};
@@ -152,13 +152,16 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
         searches.iter_mut().for_each(|search| search.exact = false);
         let sees = pass.sight();
         let mut failed = None;
+        let mut nearest: Vec<TopK<RowOrdinal>> = tops.iter().map(|top| TopK::new(top.k())).collect();
         let admit = |_, ordinal| pass.admit_row(ordinal, &sees, &mut failed);
-        found.index.search(found.bytes, queries, &efforts, admit, tops);
-        for ((search, query), top) in searches.iter().zip(queries).zip(tops) {
-            if is_short(found, top, pass, search.request) {
+        found.index.search(found.bytes, queries, &efforts, admit, &mut nearest);
+        for (((search, query), top), mut nearest) in searches.iter().zip(queries).zip(tops).zip(nearest) {
+            if is_short(found, top, &nearest, search.request) {
+                nearest = TopK::new(top.k());
                 let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
-                found.index.score_listed(found.bytes, query, 0..pass.segment.rows(), admit, top);
+                found.index.score_listed(found.bytes, query, 0..pass.segment.rows(), admit, &mut nearest);
             }
+            pass.merge(nearest, top);
         }
         failed.map_or(Ok(()), Err)
     }
@@ -184,22 +187,25 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
         let effort = search.request.effort_for(found.index.calibration(), share);
         let sees = |ordinal| pass.sees(ordinal, filter, &matching);
         let mut failed: Option<Error> = None;
-        if list_is_cheaper(found, matching.bitmap.len(), effort.ef) {
-            let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
-            found.index.score_listed(found.bytes, query, &matching.bitmap, admit, top);
-        } else {
+        let mut nearest = TopK::new(top.k());
+        let mut by_list = list_is_cheaper(found, matching.bitmap.len(), effort.ef);
+        if !by_list {
             let mut admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+            let top = &mut nearest;
             if share < TOLD_SHARE {
                 found.index.search_among(found.bytes, query, effort.ef, &matching.bitmap, admit, top);
             } else {
                 let (queries, tops) = (std::slice::from_ref(query), std::slice::from_mut(top));
                 found.index.search(found.bytes, queries, &[effort.ef], |_, ordinal| admit(ordinal), tops);
             }
-            if is_short(found, top, pass, search.request) {
-                let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
-                found.index.score_listed(found.bytes, query, &matching.bitmap, admit, top);
-            }
+            by_list = is_short(found, &self.candidates[number], &nearest, search.request);
         }
+        if by_list {
+            nearest = TopK::new(nearest.k());
+            let admit = |ordinal| pass.admit_row(ordinal, &sees, &mut failed);
+            found.index.score_listed(found.bytes, query, &matching.bitmap, admit, &mut nearest);
+        }
+        pass.merge(nearest, &mut self.candidates[number]);
         failed.map_or(Ok(()), Err)
     }
 
@@ -213,22 +219,15 @@ impl<'s, 'r, 'v> IndexedSearches<'s, 'r, 'v> {
     }
 }
 
-/// Whether a graph was left before there were results enough: the rows that are admitted lie apart. Those that were found in
-/// it are thrown away, as they will be found again.
+/// Whether a graph was left before there were results enough, with those of other segments: the rows that are admitted lie
+/// apart. Those that were found in it are to be thrown away, as they will be found again.
 fn is_short(
     found: &SegmentIndex<'_>,
-    top: &mut TopK<SegmentRow>,
-    pass: &SegmentPass<'_>,
+    others: &TopK<SegmentRow>,
+    nearest: &TopK<RowOrdinal>,
     request: &SearchRequest,
 ) -> bool {
-    if found.index.kind() != IndexKind::Hnsw || top.len() >= request.limit {
-        return false;
-    }
-    let hits = std::mem::replace(top, TopK::new(top.k())).into_sorted();
-    for hit in hits.into_iter().filter(|hit| hit.key.at != pass.at) {
-        top.push(hit.score, hit.key);
-    }
-    true
+    found.index.kind() == IndexKind::Hnsw && others.len() + nearest.len() < request.limit
 }
 
 /// Whether scoring so many listed rows looks at less than a search of that effort does.
