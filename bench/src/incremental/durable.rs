@@ -100,7 +100,7 @@ impl Round {
 fn tell(rounds: &[Round], batch: usize, report: &mut Report) {
     let told = |of: fn(&Round) -> &BTreeMap<String, Rate>| {
         let mut rates: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for (name, rate) in rounds.iter().flat_map(|round| of(round)) {
+        for (name, rate) in rounds.iter().flat_map(of) {
             rates.entry(name).or_default().push(*rate);
         }
         rates

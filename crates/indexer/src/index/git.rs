@@ -180,12 +180,7 @@ fn tree_of(repository: &Repository, commit: ObjectId, folder: &str) -> Result<Op
 
 /// Calls `each` with the path of every source file that is not the same in two trees, and its blob in either, until
 /// it breaks. Trees that are the same are not looked into.
-fn compare(
-    repository: &Repository,
-    old: Option<ObjectId>,
-    new: ObjectId,
-    each: &mut Each<'_>,
-) -> Result<()> {
+fn compare(repository: &Repository, old: Option<ObjectId>, new: ObjectId, each: &mut Each<'_>) -> Result<()> {
     let mut folders = vec![(Vec::new(), old, Some(new))];
     let mut seen = 0;
     while let Some((folder, old, new)) = folders.pop() {

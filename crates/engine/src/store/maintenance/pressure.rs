@@ -65,7 +65,7 @@ impl Core {
         }
         // After a flush the memtable is another one, and smaller.
         let written = if bytes >= seen { bytes - seen } else { bytes };
-        let owed = (u128::from(written) * u128::from(cost) >> 20) as u64;
+        let owed = ((u128::from(written) * u128::from(cost)) >> 20) as u64;
         if owed_us.fetch_add(owed, Ordering::Relaxed) + owed < LEAST_US {
             return;
         }
