@@ -8,6 +8,7 @@ use codegraph_vector::{
     CodeNode, ErrorKind, Filter, JobKind, MaintenanceStatistics, NodeId, OpenOptions, PersistentVectorStore,
     Settings,
 };
+use codegraph_vector_base::vfs::{RealVfs, Vfs};
 use codegraph_vector_testkit::{Action, Call, Fault, Op, Rng, SimClock, SimVfs};
 
 use crate::sample::{self, Model, assert_holds, assert_refused, delete, nodes, open, put, reopen};
@@ -238,11 +239,8 @@ fn closing_does_not_wait_for_a_merge_that_is_throttled_and_leaves_nothing_of_it(
     let folder = tempfile::tempdir().unwrap();
     let (store, nodes) = throttled(folder.path());
     store.close().unwrap();
-    let names = || {
-        let listed = std::fs::read_dir(folder.path().join("s/segments")).unwrap();
-        listed.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
-    };
-    assert_eq!(names().iter().filter(|name| name.ends_with(".tmp")).count(), 0, "{:?}", names());
+    let names = RealVfs.list(&folder.path().join("s/segments")).unwrap();
+    assert!(!names.iter().any(|name| name.ends_with(".tmp")), "{names:?}");
     let store = PersistentVectorStore::new(folder.path().join("s"), folder.path().join("b"), 256).unwrap();
     assert!(all(&store) == nodes);
 }

@@ -84,6 +84,6 @@ mod tests {
         assert_eq!((cost(1000), cost(1250), cost(1300)), (0, 0, 0));
         assert_eq!((cost(1400), cost(1500)), (US_PER_MIB, 4 * US_PER_MIB));
         assert_eq!((cost(9000), cost(u64::MAX)), (MOST_US_PER_MIB, MOST_US_PER_MIB));
-        assert_eq!((us_per_mib(0, 0, 20), us_per_mib(7, 0, 100)), (0, MOST_US_PER_MIB));
+        assert_eq!((us_per_mib(0, 0, 20), us_per_mib(7, 0, 20)), (0, MOST_US_PER_MIB));
     }
 }
