@@ -8,13 +8,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codegraph_vector_base::{Error, Generation, Lsn, Result, SeqNo};
+use codegraph_vector_base::{Error, ErrorKind, Generation, Lsn, Result, SeqNo};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{Contents, Manifest};
 
 use super::core::Core;
 use crate::record_prepared::count_prepared;
 use crate::segment::Segment;
+
+/// How often a checkpoint is made anew because a merge came between it and who asked for it.
+const ATTEMPTS: usize = 32;
 
 /// A checkpoint: a durable, consistent state of the store, from which the next recovery begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,21 @@ impl Core {
     pub(crate) fn create_checkpoint(&self) -> Result<CheckpointInfo> {
         self.flush()?;
         self.latest_checkpoint()
+    }
+
+    /// Makes a checkpoint of everything that is visible, which needs nothing of the log.
+    ///
+    /// # Errors
+    /// `Busy` if merges came in between time and again; those of a flush.
+    pub(super) fn standalone_checkpoint(&self) -> Result<Manifest> {
+        for _ in 0..ATTEMPTS {
+            self.flush()?;
+            let manifest = self.manifests.lock().current.clone();
+            if manifest.is_standalone() {
+                return Ok(manifest);
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "merges keep coming between; try again, or pause maintenance for it"))
     }
 
     /// The checkpoint from which the next recovery would begin.

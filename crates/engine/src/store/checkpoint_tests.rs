@@ -180,3 +180,24 @@ fn checkpoints_are_made_in_the_background_where_the_settings_ask_for_them() {
     assert_eq!(core.latest_checkpoint().unwrap().rows, 3);
     core.configure(|settings| settings.transactions = of(0)).unwrap();
 }
+
+#[test]
+fn a_merge_behind_a_checkpoint_leaves_what_died_since_to_the_log_and_a_standalone_one_does_not() {
+    let sim = SimVfs::new(1);
+    let core = open(&sim).unwrap();
+    let standalone = |core: &Core| core.manifests.lock().current.is_standalone();
+    for id in [1, 2] {
+        write(&core, &Write::Put(&[node(id)]));
+        core.flush().unwrap();
+    }
+    assert!(standalone(&core));
+    write(&core, &Write::Put(&[CodeNode { start_line: Some(7), ..node(1) }]));
+    core.merge_all().unwrap();
+    assert!(
+        !standalone(&core),
+        "the row of node 1 that the segments have left out is in no file but the log"
+    );
+    let manifest = core.standalone_checkpoint().unwrap();
+    assert!(manifest.is_standalone() && standalone(&core));
+    assert_eq!((manifest.contents, manifest.checkpoint.seqno), (Some(by_hand(&core)), core.visible()));
+}

@@ -124,7 +124,6 @@ impl Core {
         let vfs = &*self.environment.vfs;
         let target = StoreLayout::new(path);
         check_target(vfs, &self.layout, &target)?;
-        self.flush()?;
         target.create_dirs(vfs)?;
         let _nobody_else = take_lock(vfs, &target)?;
         // Somebody may have made a store there before the lock was taken.
@@ -174,11 +173,11 @@ impl Core {
         })
     }
 
-    /// Brings the files of the newest manifest over; starts over with the next one if they are cleared away meanwhile.
+    /// Brings the files of a new checkpoint over; starts over with the next one if they are cleared away meanwhile.
     fn bring_segments(&self, making: &mut Making<'_>, id: StoreId) -> Result<(Manifest, Vec<SegmentRef>)> {
         let mut attempt = 1;
         loop {
-            let source = self.manifests.lock().current.clone();
+            let source = self.standalone_checkpoint()?;
             let brought = source.segments.iter().map(|known| making.bring(known, (self.store_id, id)));
             match brought.collect::<Result<Vec<_>>>() {
                 Ok(segments) => return Ok((source, segments)),

@@ -1,7 +1,6 @@
 //! Merges by hand and in the background: what they leave, what keeps them waiting, and what a full disk does to them.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use codegraph_vector::{
@@ -11,19 +10,7 @@ use codegraph_vector::{
 use codegraph_vector_base::vfs::{RealVfs, Vfs};
 use codegraph_vector_testkit::{Action, Call, Fault, Op, Rng, SimClock, SimVfs};
 
-use crate::sample::{self, Model, assert_holds, assert_refused, delete, nodes, open, put, reopen};
-
-/// Waits until something is so, for a minute at most.
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..6_000 {
-        if is_so() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("a minute passed without: {what}");
-}
+use crate::sample::{self, Model, assert_holds, assert_refused, delete, nodes, open, put, reopen, until};
 
 fn maintenance(store: &PersistentVectorStore) -> MaintenanceStatistics {
     store.stats().unwrap().maintenance

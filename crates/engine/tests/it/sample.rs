@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use codegraph_vector::{
     CodeNode, Environment, ErrorKind, Filter, Match, NodeId, OpenOptions, PersistentVectorStore, Result,
@@ -134,4 +136,16 @@ pub(crate) fn reads(store: &PersistentVectorStore, ids: &[NodeId]) -> Vec<Result
     }
     answers.push(store.search(&SearchRequest::new(query, 5)).map(|results| Answer::Found(results.matches)));
     answers
+}
+
+/// Waits until something is so, for a minute at most.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..6_000 {
+        if is_so() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("a minute passed without: {what}");
 }

@@ -150,6 +150,12 @@ impl Manifest {
         Self { generation, clean_close: None, ..self.clone() }
     }
 
+    /// Whether the segments hold all rows of the checkpoint. Else a merge that read later has left out some that died after it,
+    /// and only the log has what they were replaced by.
+    pub fn is_standalone(&self) -> bool {
+        self.segments.iter().all(|segment| segment.base_seqno <= self.checkpoint.seqno)
+    }
+
     /// A live segment.
     pub fn segment(&self, id: SegmentId) -> Option<&SegmentRef> {
         self.segments.iter().find(|segment| segment.id == id)
