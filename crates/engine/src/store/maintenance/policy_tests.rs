@@ -217,7 +217,8 @@ proptest! {
         dead_percent in 20_u64..101,
         store_dead_percent in 10_u64..21,
         flush_rows in 100_usize..1_000,
-        speed in 4_u64..16,
+        // Rows that merges write for each that is flushed: with fewer they do not keep up, and nothing is promised.
+        speed in 8_u64..24,
     ) {
         const ROWS: u32 = 20_000;
         let limits = Limits { fanout, dead_percent, store_dead_percent, ..LIMITS };
@@ -230,7 +231,10 @@ proptest! {
         let at_rest = 100.0 / (100 - store_dead_percent) as f64;
         let meanwhile = PEAK_PERCENT as f64 / 100.0 / speed as f64 / 2.0 + 2.0 * flush_rows as f64 / f64::from(ROWS);
         prop_assert!(sim.between <= (at_rest + meanwhile).min(1.5), "{} between merges", sim.between);
-        prop_assert!(sim.peak <= 2.15, "{} at the peak", sim.peak);
+        // The largest merge writes what is alive once, and what is flushed until it is done comes on top.
+        let on_top = 1.0 / speed as f64 + flush_rows as f64 / f64::from(ROWS);
+        let peak = (FRESH_PEAK_PERCENT as f64 / 100.0 + on_top).max(2.15);
+        prop_assert!(sim.peak <= peak, "{} at the peak, of {peak}", sim.peak);
         prop_assert!(sim.amplification() <= sim.bound(), "amplified {} times", sim.amplification());
     }
 
