@@ -3,10 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use codegraph_vector::{CodeNode, IsolationLevel, NodeId};
+use codegraph_vector::{CheckpointInfo, CodeNode, Generation, IsolationLevel, NodeId};
 use codegraph_vector_testkit::Rng;
 
 use super::{Model, Place, assert_holds, copy_files, model_of, node, nodes};
+
+/// Merges in the background make a manifest each, and change nothing else of a checkpoint.
+fn of_any_generation(info: CheckpointInfo) -> CheckpointInfo {
+    CheckpointInfo { generation: Generation(0), ..info }
+}
 
 #[test]
 fn a_checkpoint_says_what_it_holds_and_recovery_begins_there() {
@@ -19,7 +24,7 @@ fn a_checkpoint_says_what_it_holds_and_recovery_begins_there() {
     model.retain(|id, _| ![1, 2, 3].contains(id));
     let first = store.create_checkpoint().unwrap();
     assert_eq!((first.seqno.0, first.rows, first.in_doubt), (2, 47, 0));
-    assert_eq!(store.latest_checkpoint().unwrap(), first);
+    assert_eq!(of_any_generation(store.latest_checkpoint().unwrap()), of_any_generation(first));
     // Nothing has changed: neither has what is there.
     let again = store.create_checkpoint().unwrap();
     assert_eq!((again.seqno, again.rows, again.checksum), (first.seqno, first.rows, first.checksum));
@@ -53,7 +58,7 @@ fn a_checkpoint_says_what_it_holds_and_recovery_begins_there() {
     let manager = recovered.consistency_manager();
     let checkpoint = manager.create_checkpoint().unwrap();
     assert_eq!((checkpoint.rows, checkpoint.seqno), (model.len() as u64, store.stats().unwrap().seqno));
-    assert_eq!(manager.latest_checkpoint().unwrap(), checkpoint);
+    assert_eq!(of_any_generation(manager.latest_checkpoint().unwrap()), of_any_generation(checkpoint));
 }
 
 #[test]
