@@ -219,12 +219,12 @@ fn an_idle_transaction_is_rolled_back_and_told_so() {
     let place = Place::new();
     let store = place.open(4).unwrap();
     let options = TransactionOptions {
-        idle_timeout: Some(Duration::from_millis(5)),
+        idle_timeout: Some(Duration::from_millis(300)),
         ..TransactionOptions::new(IsolationLevel::ReadCommitted)
     };
     let mut txn = store.begin_with(options).unwrap();
     txn.put(CodeNode::new(1, vec![1.0; 4])).unwrap();
-    std::thread::sleep(Duration::from_millis(10));
+    std::thread::sleep(Duration::from_millis(400));
     let error = txn.get(1).unwrap_err();
     assert_eq!(error.conflict().map(|conflict| conflict.cause), Some(ConflictCause::Expired), "{error}");
     let error = txn.commit().unwrap_err();
