@@ -16,6 +16,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("the files of a store are little-endian and used in place");
 
+mod backup;
 mod budget;
 mod cache;
 mod compression;
@@ -53,6 +54,10 @@ pub use codegraph_vector_base::{
 pub use codegraph_vector_storage::BadBlock;
 pub use codegraph_vector_storage::wal::{Cut, LogStatistics};
 
+pub use backup::{
+    BackupCheck, BackupCheckReport, BackupFile, BackupManifest, BackupOptions, BackupProgress, BackupReport,
+    PruneOptions, PruneReport, RestoreReport, Retention, backups_of,
+};
 pub use codegraph_vector_ann::codec::{CodecReport, CodecSpec, Scope};
 pub use compression::{
     Candidate, CompressProgress, CompressReport, CompressRequest, Compression, CompressionStatistics, Keep,

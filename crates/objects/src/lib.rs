@@ -71,7 +71,7 @@ pub trait ObjectTarget: Send + Sync + Debug {
     /// `Unsupported` where a target cannot list.
     fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>>;
 
-    /// Removes an object, if it is there.
+    /// Removes an object, if it is there; durably, when this returns.
     ///
     /// # Errors
     /// `ReadOnly`; what the target says.

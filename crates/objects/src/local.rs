@@ -226,9 +226,12 @@ impl ObjectTarget for LocalTarget {
     }
 
     fn delete(&self, name: &str) -> Result<()> {
-        match self.vfs.remove_file(&self.path(name)?) {
+        let path = self.path(name)?;
+        match self.vfs.remove_file(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed,
+            // In the order of the calls: what named an object must not come back after a crash when the object does not.
+            Ok(()) => self.vfs.sync_dir(path.parent().unwrap_or(&self.root)),
+            failed => failed,
         }
     }
 

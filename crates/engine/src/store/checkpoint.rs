@@ -49,7 +49,7 @@ impl Core {
     ///
     /// # Errors
     /// `Busy` if merges came in between time and again; those of a flush.
-    pub(super) fn standalone_checkpoint(&self) -> Result<Manifest> {
+    pub(crate) fn standalone_checkpoint(&self) -> Result<Manifest> {
         for _ in 0..ATTEMPTS {
             self.flush()?;
             let manifest = self.manifests.lock().current.clone();

@@ -59,8 +59,7 @@ pub(super) fn begin_to_use(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<()> {
 pub(super) fn check_not_lost(vfs: &dyn Vfs, layout: &StoreLayout) -> Result<()> {
     let root = layout.root();
     if vfs.exists(&layout.fork_mark_path())? {
-        let message =
-            "this is no store, but what a fork that was cut short has left; fork again, or remove it";
+        let message = "this is no store, but what a fork or restore that was cut short has left; do it again, or remove it";
         return Err(Error::invalid(message).at(root));
     }
     if vfs.list(root).is_ok() && has_remains(vfs, layout)? {

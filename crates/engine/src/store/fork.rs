@@ -22,9 +22,8 @@ use codegraph_vector_storage::wal::Appender;
 use codegraph_vector_storage::{StoreLayout, read_deaths, write_deaths};
 
 use super::core::Core;
-use super::create::check_may_create;
-use super::open::take_lock;
 use super::prepared::InDoubt;
+use super::vacant::make_at;
 use crate::consistency::PreparedTransactions;
 use crate::options::OpenOptions;
 use crate::persistent::PersistentVectorStore;
@@ -123,21 +122,9 @@ impl Core {
         self.writer()?;
         let vfs = &*self.environment.vfs;
         let target = StoreLayout::new(path);
-        check_target(vfs, &self.layout, &target)?;
-        target.create_dirs(vfs)?;
-        let _nobody_else = take_lock(vfs, &target)?;
-        // Somebody may have made a store there before the lock was taken.
-        check_target(vfs, &self.layout, &target)?;
-        vfs::publish(vfs, &target.fork_mark_path(), |file| {
-            file.write_at(format!("a fork of store {} that was not finished\n", self.store_id).as_bytes(), 0)
-        })?;
-        clear(vfs, &target)?;
-        let made = self.make_fork(&target);
-        if made.is_err() {
-            // As far as it goes; the mark stays until the rest is gone.
-            let _ = clear(vfs, &target).and_then(|()| vfs.remove_file(&target.fork_mark_path()));
-        }
-        made
+        check_is_outside(&self.layout, &target)?;
+        let what = format!("a fork of store {}", self.store_id);
+        make_at(vfs, &target, &what, || self.make_fork(&target))
     }
 
     fn make_fork(&self, target: &StoreLayout) -> Result<ForkReport> {
@@ -272,43 +259,11 @@ fn manifest_of(source: &Manifest, id: StoreId, segments: Vec<SegmentRef>, now_us
     fork
 }
 
-/// Refuses a place where something is, but for what a fork that was cut short has left.
-fn check_target(vfs: &dyn Vfs, source: &StoreLayout, target: &StoreLayout) -> Result<()> {
-    let root = target.root();
-    if root.starts_with(source.root()) {
+/// Refuses a folder within the store's own.
+fn check_is_outside(source: &StoreLayout, target: &StoreLayout) -> Result<()> {
+    if target.root().starts_with(source.root()) {
         let message = "a fork inside of the store that it is made of would go with it; name another folder";
-        return Err(Error::invalid(message).at(root));
+        return Err(Error::invalid(message).at(target.root()));
     }
-    if vfs.exists(&target.fork_mark_path())? {
-        return Ok(());
-    }
-    if target.is_store(vfs)? {
-        return Err(Error::invalid("there is a store already; name another folder, or remove it").at(root));
-    }
-    check_may_create(vfs, target, &OpenOptions::default())
-}
-
-/// Removes what a fork that was cut short has left, the manifest first: without it, nothing there is a store.
-fn clear(vfs: &dyn Vfs, target: &StoreLayout) -> Result<()> {
-    let mut removed = Vec::new();
-    let names = vfs.list(target.root())?;
-    let manifests = names.iter().filter(|name| StoreLayout::parse_manifest_name(name).is_some());
-    manifests.for_each(|name| removed.push(target.root().join(name)));
-    if !removed.is_empty() {
-        removed.drain(..).try_for_each(|path| vfs.remove_file(&path))?;
-        vfs.sync_dir(target.root())?;
-    }
-    for folder in [target.segments_dir(), target.wal_dir()] {
-        removed.extend(vfs.list(&folder)?.iter().filter(|name| is_ours(name)).map(|name| folder.join(name)));
-    }
-    removed.extend(target.leftovers(vfs)?);
-    removed.sort_unstable();
-    removed.dedup();
-    removed.iter().try_for_each(|path| vfs.remove_file(path))
-}
-
-fn is_ours(name: &str) -> bool {
-    StoreLayout::parse_segment_name(name).is_some()
-        || StoreLayout::parse_deaths_name(name).is_some()
-        || StoreLayout::parse_wal_name(name).is_some()
+    Ok(())
 }

@@ -39,6 +39,7 @@ mod snapshot;
 mod stats;
 mod sync;
 mod train;
+mod vacant;
 mod verify;
 mod write;
 
@@ -64,6 +65,7 @@ pub use search::{HybridRequest, MAX_LIMIT, Match, ScoreKind, SearchRequest, Sear
 pub(crate) use snapshot::no_such_node;
 pub use snapshot::{Snapshot, VectorMetadata};
 pub use stats::{CacheStatistics, StoreStatistics};
+pub(crate) use vacant::make_at;
 pub use verify::VerifyReport;
 pub(crate) use write::Locking;
 pub use write::{PendingWrite, Write, WriteOutcome};

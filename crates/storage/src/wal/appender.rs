@@ -50,7 +50,17 @@ pub struct Appender {
 impl Appender {
     /// Starts the log of a new store in `folder`.
     pub fn create(vfs: Arc<dyn Vfs>, folder: PathBuf, seal: Seal, max_file_bytes: u64) -> Result<Self> {
-        let start = Lsn(0);
+        Self::create_at(vfs, folder, seal, Lsn(0), max_file_bytes)
+    }
+
+    /// The same of a store whose state at `start` is in its segments.
+    pub fn create_at(
+        vfs: Arc<dyn Vfs>,
+        folder: PathBuf,
+        seal: Seal,
+        start: Lsn,
+        max_file_bytes: u64,
+    ) -> Result<Self> {
         let path = wal_path(&folder, start);
         let current = WalFile::create(&*vfs, path, seal, start, &[], FIRST_BLANK_BYTES)?;
         Self::resume(vfs, folder, current, start, start, max_file_bytes)
