@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use codegraph_vector::{EmbedderId, IndexPolicy, Metric, NodeId, parse_node_id};
 
 use crate::commands::{
-    bench, changes, completions, compress, delete, export, flush, fork, get, import, in_doubt, index, man,
-    mcp, merge, query, search, stats, verify,
+    backup, bench, changes, completions, compress, delete, export, flush, fork, get, import, in_doubt, index,
+    man, mcp, merge, query, restore, search, stats, verify,
 };
 
 /// The persistent vector store for code graphs.
@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Flush(flush::FlushArgs),
     Merge(merge::MergeArgs),
     Fork(fork::ForkArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Changes(changes::ChangesArgs),
     InDoubt(in_doubt::InDoubtArgs),
     Compress(compress::CompressArgs),

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod changes;
 pub(crate) mod completions;
@@ -16,6 +17,7 @@ pub(crate) mod man;
 pub(crate) mod mcp;
 pub(crate) mod merge;
 pub(crate) mod query;
+pub(crate) mod restore;
 pub(crate) mod search;
 pub(crate) mod stats;
 pub(crate) mod verify;
@@ -40,6 +42,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Flush(args) => flush::run(globals, args),
         Command::Merge(args) => merge::run(globals, args),
         Command::Fork(args) => fork::run(globals, args),
+        Command::Backup(args) => backup::run(globals, args),
+        Command::Restore(args) => restore::run(globals, args),
         Command::Changes(args) => changes::run(globals, args),
         Command::InDoubt(args) => in_doubt::run(globals, args),
         Command::Compress(args) => compress::run(globals, args),

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use codegraph_vector::{Error, ErrorKind, OpenOptions, PersistentVectorStore, Result, Snapshot};
+use codegraph_vector::{
+    Backups, Environment, Error, ErrorKind, OpenOptions, PersistentVectorStore, Result, Snapshot, backups_of,
+};
 
 use crate::args::Globals;
 use crate::failure::{Failure, eprintln_quiet};
@@ -89,6 +91,20 @@ impl Location {
         }
         Ok(())
     }
+}
+
+/// Where the store's backups are.
+pub(crate) fn backups_place(globals: &Globals) -> Result<PathBuf, Failure> {
+    match common(globals).backups {
+        Some(place) => Ok(place),
+        None => Ok(backups_of(locate(globals)?.path)),
+    }
+}
+
+/// The store's backups; if it is lost, those of the only store that has some there.
+pub(crate) fn backups(globals: &Globals) -> Result<Backups, Failure> {
+    let store = open_reading(globals).ok().map(|store| store.storage_header().store_id);
+    Ok(Backups::open(backups_place(globals)?, store, Environment::default())?)
 }
 
 /// What every opening has in common.

@@ -3,10 +3,12 @@
 use std::sync::Once;
 use std::time::Duration;
 
-use codegraph_vector::CompressProgress;
+use codegraph_vector::{BackupProgress, CompressProgress};
 use codegraph_vector_base::{Clock, SystemClock};
 use codegraph_vector_indexer::IndexProgress;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::output;
 
 /// Time between two turns of the sign that tells that something is going on.
 const TICK: Duration = Duration::from_millis(100);
@@ -71,6 +73,14 @@ impl Progress {
                 });
             }
         }
+    }
+
+    /// Shows how far a backup or restore is.
+    pub(crate) fn backup(&self, progress: BackupProgress) {
+        let BackupProgress { files: (file, files), bytes: (done, of) } = progress;
+        self.show(done, Some(of), || {
+            format!("{file} of {files} files, {}/s", output::bytes(self.rate(done) as u64))
+        });
     }
 
     fn show(&self, done: u64, of: Option<u64>, message: impl FnOnce() -> String) {

@@ -56,7 +56,7 @@ pub use codegraph_vector_storage::wal::{Cut, LogStatistics};
 
 pub use backup::{
     BackupCheck, BackupCheckReport, BackupFile, BackupManifest, BackupOptions, BackupProgress, BackupReport,
-    PruneOptions, PruneReport, RestoreReport, Retention, backups_of,
+    Backups, PruneOptions, PruneReport, RestoreReport, Retention, backups_of,
 };
 pub use codegraph_vector_ann::codec::{CodecReport, CodecSpec, Scope};
 pub use compression::{

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // Tests look at what the binary did from outside.
 
+mod backup;
 mod bench;
 mod beside;
 mod changes;

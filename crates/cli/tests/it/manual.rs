@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::sample::{Folder, run, run_with_input};
 
 /// In the order of the help.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "index",
     "search",
     "mcp",
@@ -19,6 +19,8 @@ const COMMANDS: [&str; 19] = [
     "flush",
     "merge",
     "fork",
+    "backup",
+    "restore",
     "changes",
     "in-doubt",
     "compress",

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use super::claims::{Claim, Who};
 use super::format::{BackupFile, BackupManifest, files_of};
-use super::repository::{PIECE_BYTES, Repository};
+use super::repository::{PIECE_BYTES, Repository, rfc3339};
 use crate::store::core::Core;
 
 /// How often files are opened anew because a merge cleared them away.
@@ -68,6 +68,13 @@ pub struct BackupReport {
     pub new_bytes: u64,
     /// Its manifest: a path, or the URL in a cloud.
     pub path: PathBuf,
+}
+
+impl BackupReport {
+    /// When it was begun, in UTC, as RFC 3339 writes it.
+    pub fn created_at(&self) -> String {
+        rfc3339(self.created_us)
+    }
 }
 
 /// A file of the checkpoint, kept open.

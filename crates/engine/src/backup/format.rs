@@ -9,11 +9,14 @@
 //! | 24 | 32 | BLAKE3 of the body |
 //! | 56 | | body: the wire encoding of [`BackupManifest`], exactly |
 
+use std::path::PathBuf;
+
 use codegraph_vector_base::{Error, ErrorKind, Generation, Result, SegmentId, SeqNo, StoreId, wire};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{self, Manifest};
-use std::path::PathBuf;
 use wincode::{SchemaRead, SchemaWrite};
+
+use super::repository::rfc3339;
 
 const MAGIC: &[u8; 8] = b"CGVBKP\r\n";
 const VERSION: u32 = 1;
@@ -76,6 +79,16 @@ impl BackupManifest {
     /// That commit's time, in µs since the Unix epoch.
     pub fn commit_time_us(&self) -> u64 {
         self.manifest.checkpoint.commit_time_us
+    }
+
+    /// When it was begun, in UTC, as RFC 3339 writes it.
+    pub fn created_at(&self) -> String {
+        rfc3339(self.created_us)
+    }
+
+    /// The time of its last commit, likewise.
+    pub fn commit_time(&self) -> String {
+        rfc3339(self.commit_time_us())
     }
 
     /// Its bytes in a file.

@@ -23,7 +23,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use codegraph_vector_base::Result;
+use codegraph_vector_base::{Result, StoreId};
 
 pub use create::{BackupOptions, BackupProgress, BackupReport};
 pub use format::{BackupFile, BackupManifest};
@@ -32,7 +32,7 @@ pub use restore::RestoreReport;
 pub use verify::{BackupCheck, BackupCheckReport};
 
 use crate::job::Job;
-use crate::options::OpenOptions;
+use crate::options::{Environment, OpenOptions};
 use crate::persistent::{PersistentVectorStore, default_backups};
 use repository::Repository;
 
@@ -70,40 +70,112 @@ impl PersistentVectorStore {
         self.core.create_backup(&self.repository()?, options)
     }
 
-    /// All backups of this store, oldest first. One that cannot be read is an error in its place, with its id.
+    /// The backups of this store.
     ///
     /// # Errors
-    /// What the target says.
-    pub fn list_backups(&self) -> Result<Vec<(String, Result<BackupManifest>)>> {
-        self.repository()?.all()
+    /// `Unsupported` if they are in a place that is not built in.
+    pub fn all_backups(&self) -> Result<Backups> {
+        Ok(Backups { repository: self.repository()?, environment: self.core.environment.clone() })
     }
 
     /// Whether a backup can be restored; `latest` is the newest.
     ///
     /// # Errors
-    /// `NotFound` if there is none of that id; what keeps it from being looked at. What is wrong with it is in the report.
+    /// As [`Backups::verify`].
     pub fn verify_backup(&self, id: &str, check: BackupCheck) -> Result<BackupCheckReport> {
-        self.repository()?.verify(id, check)
+        self.all_backups()?.verify(id, check)
+    }
+
+    /// All backups of this store, oldest first.
+    ///
+    /// # Errors
+    /// As [`Backups::list`].
+    pub fn list_backups(&self) -> Result<Vec<(String, Result<BackupManifest>)>> {
+        self.all_backups()?.list()
     }
 
     /// Removes backups that need not be kept, and objects that no backup names.
     ///
     /// # Errors
-    /// `InvalidInput` if nothing says what to keep; `Busy` while a backup is made; `Corrupt` if the manifest of one cannot be read.
+    /// As [`Backups::prune`].
     pub fn prune_backups(&self, retention: &Retention, options: PruneOptions) -> Result<PruneReport> {
-        self.repository()?.prune(&self.core.environment, retention, options)
+        self.all_backups()?.prune(retention, options)
     }
 
-    /// Removes one backup, whatever its name, and the objects that no other names.
+    /// Makes a store again from a backup, at `path`, which must be missing or empty, and opens it; see [`Backups::restore`].
     ///
     /// # Errors
-    /// `NotFound`; as [`prune_backups`](Self::prune_backups).
-    pub fn delete_backup(&self, id: &str) -> Result<PruneReport> {
-        self.repository()?.delete(&self.core.environment, id)
+    /// As [`Backups::open`] and [`Backups::restore`].
+    pub fn restore(
+        backups: impl AsRef<Path>,
+        id: &str,
+        path: impl AsRef<Path>,
+        options: OpenOptions,
+    ) -> Result<(Self, RestoreReport)> {
+        let backups = Backups::open(backups, None, options.environment.clone())?;
+        backups.restore(id, path, options, &mut |_| ())
     }
 
-    /// Makes a store again from a backup in `backups`, which holds those of one store, at `path`, which must be missing or empty,
-    /// and opens it. `latest` is the newest backup.
+    fn repository(&self) -> Result<Repository> {
+        Repository::open(&self.backups, self.core.store_id, &self.core.environment)
+    }
+}
+
+/// The backups of one store, whether or not it is still there.
+#[derive(Clone, Debug)]
+pub struct Backups {
+    repository: Repository,
+    environment: Environment,
+}
+
+impl Backups {
+    /// Those in a place, a folder or URL: of the store with that id, or of the only one that has some there.
+    ///
+    /// # Errors
+    /// `NotFound` if there are none; `InvalidInput` if several stores have some, and none was named; `Unsupported` for a place
+    /// that is not built in.
+    pub fn open(place: impl AsRef<Path>, store: Option<StoreId>, environment: Environment) -> Result<Self> {
+        let repository = match store {
+            Some(store) => Repository::open(place.as_ref(), store, &environment)?,
+            None => Repository::of_only_store(place.as_ref(), &environment)?,
+        };
+        Ok(Self { repository, environment })
+    }
+
+    /// All of them, oldest first. One that cannot be read is an error in its place, with its id.
+    ///
+    /// # Errors
+    /// What the target says.
+    pub fn list(&self) -> Result<Vec<(String, Result<BackupManifest>)>> {
+        self.repository.all()
+    }
+
+    /// Whether one can be restored; `latest` is the newest.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of that id; what keeps it from being looked at. What is wrong with it is in the report.
+    pub fn verify(&self, id: &str, check: BackupCheck) -> Result<BackupCheckReport> {
+        self.repository.verify(id, check)
+    }
+
+    /// Removes those that need not be kept, and objects that none names.
+    ///
+    /// # Errors
+    /// `InvalidInput` if nothing says what to keep; `Busy` while a backup is made; `Corrupt` if the manifest of one cannot be read.
+    pub fn prune(&self, retention: &Retention, options: PruneOptions) -> Result<PruneReport> {
+        self.repository.prune(&self.environment, retention, options)
+    }
+
+    /// Removes one, whatever its name, and the objects that no other names.
+    ///
+    /// # Errors
+    /// `NotFound`; as [`prune`](Self::prune).
+    pub fn delete(&self, id: &str) -> Result<PruneReport> {
+        self.repository.delete(&self.environment, id)
+    }
+
+    /// Makes the store again at `path`, which must be missing or empty, and opens it; `latest` is the newest backup. `progress` is
+    /// told after each file.
     ///
     /// The store has the identity of the one that was backed up, and goes on along a new
     /// [timeline](crate::StorageHeader::timeline). Prepared transactions are in doubt as they were.
@@ -111,33 +183,15 @@ impl PersistentVectorStore {
     /// # Errors
     /// `NotFound`; `InvalidInput` if there is something at `path`; `Corrupt` if an object is not what was put: nothing is at `path` then.
     pub fn restore(
-        backups: impl AsRef<Path>,
-        id: &str,
-        path: impl AsRef<Path>,
-        options: OpenOptions,
-    ) -> Result<(Self, RestoreReport)> {
-        Self::restore_with(backups, id, path, options, &mut |_| ())
-    }
-
-    /// The same, telling how far it is.
-    ///
-    /// # Errors
-    /// As [`restore`](Self::restore).
-    pub fn restore_with(
-        backups: impl AsRef<Path>,
+        &self,
         id: &str,
         path: impl AsRef<Path>,
         options: OpenOptions,
         progress: &mut dyn FnMut(BackupProgress),
-    ) -> Result<(Self, RestoreReport)> {
-        let repository = Repository::of_only_store(backups.as_ref(), &options.environment)?;
-        let report = repository.restore(id, path.as_ref(), &options.environment, progress)?;
-        let store = Self::open(path, OpenOptions { must_exist: true, ..options })?;
+    ) -> Result<(PersistentVectorStore, RestoreReport)> {
+        let report = self.repository.restore(id, path.as_ref(), &self.environment, progress)?;
+        let store = PersistentVectorStore::open(path, OpenOptions { must_exist: true, ..options })?;
         Ok((store, report))
-    }
-
-    fn repository(&self) -> Result<Repository> {
-        Repository::open(&self.backups, self.core.store_id, &self.core.environment)
     }
 }
 

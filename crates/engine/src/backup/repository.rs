@@ -180,8 +180,8 @@ impl Repository {
             json!({
                 "backup_id": backup.id,
                 "seqno": backup.seqno().0,
-                "created_at": rfc3339(backup.created_us),
-                "commit_time": rfc3339(backup.commit_time_us()),
+                "created_at": backup.created_at(),
+                "commit_time": backup.commit_time(),
                 "timeline": backup.manifest.timeline,
                 "bytes": backup.bytes,
                 "name": backup.name,

@@ -16,7 +16,7 @@ use codegraph_vector_storage::wal::Appender;
 
 use super::create::BackupProgress;
 use super::format::BackupManifest;
-use super::repository::Repository;
+use super::repository::{Repository, rfc3339};
 use crate::options::{Environment, Settings};
 use crate::store::make_at;
 
@@ -35,6 +35,13 @@ pub struct RestoreReport {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+impl RestoreReport {
+    /// The time of the last commit, in UTC, as RFC 3339 writes it.
+    pub fn commit_time(&self) -> String {
+        rfc3339(self.commit_time_us)
+    }
 }
 
 impl Repository {

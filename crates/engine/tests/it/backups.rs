@@ -107,7 +107,7 @@ fn every_backup_of_a_random_life_is_restored_as_it_was_made() {
             assert_holds(&again, &own);
             let of_own = backup(&again).unwrap();
             assert!(again.verify_backup(&of_own.backup_id, BackupCheck::Full).unwrap().is_sound());
-            again.delete_backup(&of_own.backup_id).unwrap();
+            again.all_backups().unwrap().delete(&of_own.backup_id).unwrap();
             drop(again);
             remove(&sim, AGAIN);
         }
@@ -354,8 +354,8 @@ fn pruning_leaves_whole_backups_wherever_it_is_cut_short() {
         store.prune_backups(&last, PruneOptions::default()).unwrap();
         assert_eq!(objects(&image).len() as u64, all - told.objects, "{place}");
     }
-    store.delete_backup(&made[1].0).unwrap();
-    assert_refused(store.delete_backup(&made[1].0), ErrorKind::NotFound, &[]);
+    store.all_backups().unwrap().delete(&made[1].0).unwrap();
+    assert_refused(store.all_backups().unwrap().delete(&made[1].0), ErrorKind::NotFound, &[]);
     assert_holds(&restore(&sim, &made[3].0, AGAIN).unwrap().0, &made[3].1);
 }
 
