@@ -11,7 +11,12 @@ const MAX_LINES: usize = 500;
 /// Packages by layer: one may depend on those above it in this list, not on those beside or below it.
 const LAYERS: [&[&str]; 6] = [
     &["codegraph-vector-base"],
-    &["codegraph-vector-ann", "codegraph-vector-storage", "codegraph-vector-testkit"],
+    &[
+        "codegraph-vector-ann",
+        "codegraph-vector-objects",
+        "codegraph-vector-storage",
+        "codegraph-vector-testkit",
+    ],
     &["codegraph-vector"],
     &["codegraph-vector-indexer", "codegraph-vector-server"],
     &["codegraph-vector-cli"],
