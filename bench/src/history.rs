@@ -155,6 +155,8 @@ fn pass(store: &Path, root: &Path, version: &Version) -> Outcome<IndexSummary> {
     let embedder = EmbedderSpec::default().open(Some(&store))?;
     let options = IndexOptions::default();
     let summary = index_commit(&store, root, &version.revision, &*embedder, &options, &mut |_| ())?;
+    // As `cgv index` ends.
+    store.maintain()?;
     store.close()?;
     if !summary.problems.is_empty() && summary.files_indexed == 0 && summary.since.is_none() {
         return Err(format!("nothing of {} could be stored: {:?}", version.name, summary.problems).into());

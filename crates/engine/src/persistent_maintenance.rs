@@ -17,6 +17,16 @@ impl PersistentVectorStore {
         self.core.merge_segments(max)
     }
 
+    /// Does what is due in the background, merges and indexes, and waits for it: for a process that is about to end, since what is
+    /// at work when the store is closed is given up, and begun again by the next. Nothing while maintenance is paused or
+    /// outside of its windows.
+    ///
+    /// # Errors
+    /// As [`merge_segments`](Self::merge_segments).
+    pub fn maintain(&self) -> Result<()> {
+        self.core.maintain()
+    }
+
     /// From now on, and until it is resumed or the store is closed, nothing is merged, rewritten or indexed in the background;
     /// what is at work stops at the next block. Writes, flushes and what is asked for by hand go on. What is to be
     /// done grows meanwhile, and with it the room that the store takes: see [`MaintenanceStatistics`].

@@ -96,6 +96,13 @@ pub(crate) fn run(globals: &Globals, args: &IndexArgs) -> Result<(), Failure> {
         Some(revision) => index_commit(&store, &root, revision, &*embedder, &options, &mut tell),
         None => index(&store, &root, &*embedder, &options, &mut tell),
     };
+    if outcome.is_ok() {
+        // Nobody else will: in a store that only short runs write to, what is due would be begun each time, and never done.
+        progress.says("merging");
+        if let Err(error) = store.maintain() {
+            eprintln_quiet(&format!("note: all is stored, but segments could not be merged: {error}"));
+        }
+    }
     progress.end();
     let question = outcome.as_ref().ok().and_then(|_| example(&store));
     if outcome.is_err() && store.stats().is_ok_and(|stats| stats.seqno > before) {

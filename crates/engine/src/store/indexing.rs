@@ -63,6 +63,16 @@ impl Core {
         Ok(built)
     }
 
+    /// All that is due, where maintenance is allowed.
+    pub(crate) fn maintain(&self) -> Result<()> {
+        self.writer()?;
+        if self.may_maintain() {
+            self.merge_where_due(Mode::ByHand)?;
+            self.build_indexes(Mode::ByHand)?;
+        }
+        Ok(())
+    }
+
     /// See the fields.
     pub(super) fn index_statistics(&self, version: &Version) -> IndexStatistics {
         let rows_of = |kind| {

@@ -201,7 +201,7 @@ fn a_backup_that_is_cut_short_anywhere_hurts_nothing_and_is_made_again() {
         };
         *(if listed == 2 { &mut whole } else { &mut none }) += 1;
         assert!((1..=2).contains(&listed), "{place}");
-        drop(restore(&image, "latest", AGAIN).map(|(again, _)| assert_holds(&again, &model)).unwrap());
+        assert_holds(&restore(&image, "latest", AGAIN).unwrap().0, &model);
         assert_holds(&restore(&image, &first.backup_id, "/older").unwrap().0, &before);
     }
     assert!(whole > 3 && none > 10, "{whole} whole, {none} not");
@@ -286,7 +286,7 @@ fn damage_is_told_and_nothing_is_restored_from_it() {
     let bytes = sizes(&made.path);
     for at in 0..bytes.len() {
         sim.flip_bit(&made.path, at as u64, (at % 8) as u8);
-        let error = restore(&sim, "latest", AGAIN).err().expect("this is not the manifest that was written");
+        let error = restore(&sim, "latest", AGAIN).expect_err("this is not the manifest that was written");
         assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported), "byte {at}: {error:?}");
         sim.write_raw(&made.path, &bytes);
     }

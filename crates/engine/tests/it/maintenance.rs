@@ -324,3 +324,21 @@ fn merges_that_fail_in_the_background_are_not_tried_again_at_every_flush() {
     assert_eq!(store.count(&Filter::everything()).unwrap(), model.len() as u64);
     assert_holds(&store, &model);
 }
+
+#[test]
+fn who_is_about_to_end_does_what_is_due_where_that_is_allowed() {
+    let (sim, clock) = (SimVfs::new(1), SimClock::default());
+    let store = busy(&sim, &clock, |settings| settings.merge_fanout = 4);
+    store.pause_maintenance().unwrap();
+    let mut rng = Rng::new(5);
+    for round in 0..6 {
+        store.put_batch(&nodes(&mut rng, round * 10..round * 10 + 10)).unwrap();
+        store.flush().unwrap();
+    }
+    store.maintain().unwrap();
+    assert_eq!((segments(&store), maintenance(&store).due_merges), (6, 1), "a pause is heeded");
+    store.resume_maintenance().unwrap();
+    store.maintain().unwrap();
+    assert_eq!((segments(&store), maintenance(&store).due_merges), (3, 0));
+    assert_refused(sample::open_read_only(&sim).unwrap().maintain(), ErrorKind::ReadOnly, &[]);
+}
