@@ -55,8 +55,9 @@ pub use codegraph_vector_storage::BadBlock;
 pub use codegraph_vector_storage::wal::{Cut, LogStatistics};
 
 pub use backup::{
-    BackupCheck, BackupCheckReport, BackupFile, BackupManifest, BackupOptions, BackupProgress, BackupReport,
-    Backups, PruneOptions, PruneReport, RestoreReport, Retention, backups_of,
+    ArchiveStatistics, BackupCheck, BackupCheckReport, BackupFile, BackupManifest, BackupOptions,
+    BackupProgress, BackupReport, Backups, NamedPoint, PruneOptions, PruneReport, RestorePoint,
+    RestoreReport, RestoreTarget, Retention, backups_of,
 };
 pub use codegraph_vector_ann::codec::{CodecReport, CodecSpec, Scope};
 pub use compression::{
@@ -82,8 +83,8 @@ pub use node::{
 #[cfg(feature = "test-switches")]
 pub use options::TestSwitches;
 pub use options::{
-    CacheConfig, DeadlockPolicy, Durability, EmbedderId, Environment, EvictionPolicy, MaintenanceConfig,
-    MaintenanceTimeZone, MaintenanceWindows, OpenOptions, Settings, TransactionConfig,
+    ArchiveConfig, CacheConfig, DeadlockPolicy, Durability, EmbedderId, Environment, EvictionPolicy,
+    MaintenanceConfig, MaintenanceTimeZone, MaintenanceWindows, OpenOptions, Settings, TransactionConfig,
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
 pub use store::{

@@ -12,9 +12,11 @@ pub use codegraph_vector_storage::EmbedderId;
 use crate::compression::Compression;
 use crate::indexing::IndexPolicy;
 
+mod archive;
 mod maintenance;
 mod windows;
 
+pub use archive::ArchiveConfig;
 pub use maintenance::MaintenanceConfig;
 pub use windows::{MaintenanceTimeZone, MaintenanceWindows};
 
@@ -135,6 +137,8 @@ pub struct Settings {
     pub maintenance: MaintenanceConfig,
     /// Transactions.
     pub transactions: TransactionConfig,
+    /// The archive of the log.
+    pub archive: ArchiveConfig,
 }
 
 impl Default for Settings {
@@ -158,6 +162,7 @@ impl Default for Settings {
             index_threads: 2,
             maintenance: MaintenanceConfig::default(),
             transactions: TransactionConfig::default(),
+            archive: ArchiveConfig::default(),
         }
     }
 }
@@ -194,6 +199,7 @@ impl Settings {
         at_least("transactions.total_timeout_ms", self.transactions.total_timeout_ms, 1)?;
         at_least("transactions.max_active", self.transactions.max_active as u64, 1)?;
         self.maintenance.check()?;
+        self.archive.check()?;
         self.index.check()
     }
 
@@ -267,6 +273,7 @@ impl Settings {
         ]
         .into_iter()
         .chain(self.maintenance.to_pairs())
+        .chain(self.archive.to_pairs())
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
     }
@@ -316,6 +323,8 @@ impl Settings {
                 name => {
                     if let Some(name) = name.strip_prefix("maintenance.") {
                         self.maintenance.set(name, value).ok_or_else(bad)?;
+                    } else if let Some(name) = name.strip_prefix("archive.") {
+                        self.archive.set(name, value).ok_or_else(bad)?;
                     }
                 }
             }

@@ -66,7 +66,6 @@ pub struct StorageHeader {
 #[derive(Clone)]
 pub struct PersistentVectorStore {
     pub(crate) core: Arc<Handle>,
-    pub(crate) backups: Arc<Path>,
 }
 
 impl std::fmt::Debug for PersistentVectorStore {
@@ -92,12 +91,7 @@ impl PersistentVectorStore {
     /// # Errors
     /// As [`PersistentVectorStore::new`]; `NotFound` if it must exist and does not.
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
-        let path = path.as_ref();
-        let backups = options.backups.clone().unwrap_or_else(|| default_backups(path));
-        Ok(Self {
-            core: Handle::new(crate::store::open(path.to_owned(), &options)?),
-            backups: backups.into(),
-        })
+        Ok(Self { core: Handle::new(crate::store::open(path.as_ref().to_owned(), &options)?) })
     }
 
     /// The store's folder.
@@ -107,7 +101,7 @@ impl PersistentVectorStore {
 
     /// Where its backups go.
     pub fn backups(&self) -> &Path {
-        &self.backups
+        &self.core.backups
     }
 
     /// What the store is.

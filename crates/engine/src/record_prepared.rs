@@ -14,7 +14,7 @@
 use codegraph_vector_base::{Error, ErrorKind, Lsn, Result, SeqNo, TxnId, wire};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::record::CommitHead;
+use crate::record::{CommitHead, KIND_COMMIT, KIND_DELETES, KIND_ROWS};
 
 /// The end of a prepared transaction, which makes its parts count.
 pub(crate) const KIND_PREPARE: u16 = 19;
@@ -24,6 +24,23 @@ pub(crate) const KIND_COMMIT_PREPARED: u16 = 20;
 pub(crate) const KIND_ROLLBACK_PREPARED: u16 = 21;
 /// What a prepared transaction has read.
 pub(crate) const KIND_READS: u16 = 22;
+
+/// The commit that a record ends, if it ends one.
+///
+/// # Errors
+/// `Corrupt` if it cannot be read.
+pub(crate) fn commit_head(kind: u16, payload: &[u8]) -> Result<Option<CommitHead>> {
+    Ok(match kind {
+        KIND_COMMIT => Some(wire::decode(payload)?),
+        KIND_COMMIT_PREPARED => Some(wire::decode::<CommitPrepared>(payload)?.commit),
+        _ => None,
+    })
+}
+
+/// Whether a record means nothing without those behind it.
+pub(crate) fn is_part(kind: u16) -> bool {
+    matches!(kind, KIND_ROWS | KIND_DELETES | KIND_READS)
+}
 
 /// In a manifest only: the last decisions.
 const KIND_DECISIONS: u16 = 0;

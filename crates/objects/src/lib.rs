@@ -48,6 +48,15 @@ pub struct ObjectInfo {
     pub bytes: u64,
 }
 
+/// What lies in a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Its objects, by name.
+    pub objects: Vec<ObjectInfo>,
+    /// The names of the folders in it, which end in `/`, in order.
+    pub folders: Vec<String>,
+}
+
 /// A place for objects. What comes out as an error is final: what may pass is tried again inside.
 pub trait ObjectTarget: Send + Sync + Debug {
     /// Puts an object.
@@ -65,11 +74,17 @@ pub trait ObjectTarget: Send + Sync + Debug {
     /// What is known of an object; `None` if there is none.
     fn info(&self, name: &str) -> Result<Option<ObjectInfo>>;
 
-    /// All objects under a folder, which ends in `/`, or all there are (`""`), sorted by name.
+    /// What lies in a folder, which ends in `/`, or in the target itself (`""`); not what lies in the folders there.
     ///
     /// # Errors
     /// `Unsupported` where a target cannot list.
-    fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>>;
+    fn list(&self, folder: &str) -> Result<Listing>;
+
+    /// Clears away what puts into a folder that were cut short have left. Only while nobody puts anything there.
+    ///
+    /// # Errors
+    /// What the target says.
+    fn sweep(&self, folder: &str) -> Result<()>;
 
     /// Removes an object, if it is there; durably, when this returns.
     ///

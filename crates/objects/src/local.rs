@@ -3,7 +3,7 @@
 //! Files are written under a name of their own that ends in `.tmp`, synced, and then linked (created) or renamed (replaced) to
 //! the object's name; a link to a name that is taken fails, so of many creators one wins. Where the file system has no links, who
 //! creates holds the lock of the target from the look until the rename. What a crash leaves unfinished is never listed, and is
-//! cleared away by [`LocalTarget::sweep`].
+//! cleared away by [`ObjectTarget::sweep`].
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use codegraph_vector_base::vfs::{OpenMode, TEMPORARY_SUFFIX, Vfs, VfsFile};
 use codegraph_vector_base::{Error, ErrorKind, Random, Result};
 
-use crate::{ObjectInfo, ObjectTarget, Put, Source, Written, check_name};
+use crate::{Listing, ObjectInfo, ObjectTarget, Put, Source, Written, check_name};
 
 /// Bytes that are read, written and compared at a time.
 const COPY_BYTES: usize = 1 << 20;
@@ -33,21 +33,6 @@ impl LocalTarget {
         let root = root.into();
         let url = root.display().to_string();
         Self { root, url, vfs, random }
-    }
-
-    /// Removes files under a folder (`""`: all) that nobody finished. Only while nobody puts anything there.
-    ///
-    /// # Errors
-    /// What the file system says.
-    pub fn sweep(&self, folder: &str) -> Result<()> {
-        let mut unfinished = Vec::new();
-        self.walk(folder.trim_end_matches('/'), &mut |path, _| {
-            if is_unfinished(path) {
-                unfinished.push(path.to_owned());
-            }
-            Ok(())
-        })?;
-        unfinished.iter().try_for_each(|path| self.vfs.remove_file(path))
     }
 
     fn path(&self, name: &str) -> Result<PathBuf> {
@@ -146,32 +131,17 @@ impl LocalTarget {
         Ok(Written::Created)
     }
 
-    /// Calls `each` with every file under a folder and its size.
-    fn walk(&self, folder: &str, each: &mut dyn FnMut(&Path, u64) -> Result<()>) -> Result<()> {
-        let mut folders = vec![self.root.join(folder)];
-        while let Some(folder) = folders.pop() {
-            let names = match self.vfs.list(&folder) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                names => names?,
-            };
-            for name in names {
-                let path = folder.join(name);
-                // What can be listed is a folder.
-                match self.vfs.list(&path) {
-                    Ok(_) => folders.push(path),
-                    Err(error) if error.kind() == ErrorKind::NotFound => {
-                        match self.vfs.open(&path, OpenMode::Read).and_then(|file| file.len()) {
-                            Ok(bytes) => each(&path, bytes)?,
-                            // Removed since.
-                            Err(error) if error.kind() == ErrorKind::NotFound => {}
-                            Err(error) => return Err(error),
-                        }
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
+    /// The folder of that name, and what is called something in it.
+    fn names(&self, folder: &str) -> Result<(PathBuf, Vec<String>)> {
+        let name = folder.strip_suffix('/').unwrap_or(folder);
+        if !name.is_empty() {
+            check_name(name)?;
         }
-        Ok(())
+        let path = self.root.join(name);
+        match self.vfs.list(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok((path, Vec::new())),
+            names => names.map(|names| (path, names)),
+        }
     }
 }
 
@@ -207,22 +177,30 @@ impl ObjectTarget for LocalTarget {
         }
     }
 
-    fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>> {
-        if !folder.is_empty() {
-            check_name(folder.strip_suffix('/').unwrap_or(folder))?;
-        }
-        let mut found = Vec::new();
-        self.walk(folder.trim_end_matches('/'), &mut |path, bytes| {
-            let name = path.strip_prefix(&self.root).ok().and_then(Path::to_str);
-            // Files that are not ours are not listed, and so are never removed.
-            let name = name.map(|name| name.replace(std::path::MAIN_SEPARATOR, "/"));
-            if let Some(name) = name.filter(|name| check_name(name).is_ok() && name != LOCK_NAME) {
-                found.push(ObjectInfo { name, bytes });
+    fn list(&self, folder: &str) -> Result<Listing> {
+        let (path, names) = self.names(folder)?;
+        let mut listing = Listing::default();
+        // Files that are not ours are not listed, and so are never removed.
+        for file in names.iter().filter(|file| check_name(file).is_ok() && *file != LOCK_NAME) {
+            let (path, name) = (path.join(file), format!("{folder}{file}"));
+            // What can be listed is a folder.
+            match self.vfs.list(&path) {
+                Ok(_) => listing.folders.push(format!("{name}/")),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    listing.objects.extend(self.info(&name)?); // Unless it was removed since.
+                }
+                Err(error) => return Err(error),
             }
-            Ok(())
-        })?;
-        found.sort_unstable();
-        Ok(found)
+        }
+        listing.objects.sort_unstable();
+        listing.folders.sort_unstable();
+        Ok(listing)
+    }
+
+    fn sweep(&self, folder: &str) -> Result<()> {
+        let (path, names) = self.names(folder)?;
+        let unfinished = names.iter().filter(|name| name.ends_with(TEMPORARY_SUFFIX));
+        unfinished.map(|name| path.join(name)).try_for_each(|path| self.vfs.remove_file(&path))
     }
 
     fn delete(&self, name: &str) -> Result<()> {
@@ -259,10 +237,6 @@ fn copy(from: &dyn Source, to: &dyn VfsFile) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-fn is_unfinished(path: &Path) -> bool {
-    path.to_str().is_some_and(|path| path.ends_with(TEMPORARY_SUFFIX))
 }
 
 #[cfg(test)]

@@ -70,7 +70,8 @@ impl<'a> Claim<'a> {
         let name = format!("{folder}{now:020}-{:016x}", u64::from_le_bytes(number));
         repository.target.put(&name, &Vec::new(), Put::Create)?;
         let claim = Self { repository, name };
-        for other in repository.target.list(&repository.name(&format!("claims/{}/", who.other().name())))? {
+        let others = repository.name(&format!("claims/{}/", who.other().name()));
+        for other in repository.target.list(&others)?.objects {
             let file = other.name.rsplit('/').next().unwrap_or_default();
             let since = file.split('-').next().and_then(|since| since.parse::<u64>().ok()).unwrap_or(now);
             if now.saturating_sub(since) > who.other().counts_for_us() {

@@ -1,26 +1,18 @@
 //! The manifest of a backup, as a file of its own.
 //!
-//! | offset | bytes | field |
-//! | --- | --- | --- |
-//! | 0 | 8 | magic `CGVBKP\r\n` |
-//! | 8 | 4 | format version, 1 |
-//! | 12 | 4 | zero |
-//! | 16 | 8 | bytes of the body |
-//! | 24 | 32 | BLAKE3 of the body |
-//! | 56 | | body: the wire encoding of [`BackupManifest`], exactly |
+//! A sealed body (`envelope.rs`), magic `CGVBKP\r\n`, version 1: the wire encoding of [`BackupManifest`], exactly.
 
 use std::path::PathBuf;
 
-use codegraph_vector_base::{Error, ErrorKind, Generation, Result, SegmentId, SeqNo, StoreId, wire};
+use codegraph_vector_base::{ErrorKind, Generation, Result, SegmentId, SeqNo, StoreId, wire};
 use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{self, Manifest};
 use wincode::{SchemaRead, SchemaWrite};
 
+use super::envelope::Kind;
 use super::repository::rfc3339;
 
-const MAGIC: &[u8; 8] = b"CGVBKP\r\n";
-const VERSION: u32 = 1;
-const HEAD_BYTES: usize = 56;
+const KIND: Kind = Kind { magic: b"CGVBKP\r\n", version: 1, name: "the manifest of this backup" };
 
 /// What a backup is: everything that it takes to make the store again, by name and content.
 #[derive(Clone, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -96,15 +88,7 @@ impl BackupManifest {
     /// # Errors
     /// `TooLarge`.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        let body = wire::encode(self)?;
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + body.len());
-        bytes.extend(MAGIC);
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend([0; 4]);
-        bytes.extend((body.len() as u64).to_le_bytes());
-        bytes.extend(blake3::hash(&body).as_bytes());
-        bytes.extend(body);
-        Ok(bytes)
+        Ok(KIND.seal(&wire::encode(self)?))
     }
 
     /// What the bytes of a file say.
@@ -112,43 +96,24 @@ impl BackupManifest {
     /// # Errors
     /// `Corrupt` unless they are whole and agree with themselves; `Unsupported` for a newer format.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        let damaged =
-            |what: &str| Error::new(ErrorKind::Corrupt, format!("the manifest of this backup {what}"));
-        let (head, body) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("is cut off"))?;
-        if head[..8] != *MAGIC {
-            return Err(damaged("does not begin as one"));
-        }
-        let version = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
-        if version > VERSION {
-            let message =
-                "this backup has a newer format; restore it with a newer version of CodeGraph Vector";
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
-        let len = u64::from_le_bytes(std::array::from_fn(|at| head[16 + at]));
-        let is_whole = len == body.len() as u64 && *blake3::hash(body).as_bytes() == head[24..];
-        if version != VERSION || head[12..16] != [0; 4] || !is_whole {
-            return Err(damaged("is not what was written"));
-        }
-        let backup: Self =
-            wire::decode(body).map_err(|error| error.context("the manifest of this backup"))?;
+        let body = KIND.open(bytes)?;
+        let backup: Self = wire::decode(body).map_err(|error| error.context(KIND.name))?;
         backup.check()?;
         Ok(backup)
     }
 
     /// Whether its files are those that the store's manifest asks for.
     fn check(&self) -> Result<()> {
-        let damaged =
-            |what: &str| Error::new(ErrorKind::Corrupt, format!("the manifest of this backup {what}"));
         manifest::check(&self.manifest).map_err(|error| error.as_kind(ErrorKind::Corrupt))?;
         if self.manifest.store_id != self.store_id || !self.manifest.is_standalone() {
-            return Err(damaged("names a state that it does not hold"));
+            return Err(KIND.damaged("names a state that it does not hold"));
         }
         let wanted = files_of(&self.manifest).map(|(segment, deaths, bytes)| (segment, deaths, Some(bytes)));
         let listed = self.files.iter().map(|file| (file.segment, file.deaths, Some(file.bytes)));
         if !wanted.eq(listed)
             || self.files.iter().map(|file| u128::from(file.bytes)).sum::<u128>() != u128::from(self.bytes)
         {
-            return Err(damaged("does not name the files of its state"));
+            return Err(KIND.damaged("does not name the files of its state"));
         }
         Ok(())
     }

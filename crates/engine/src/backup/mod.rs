@@ -1,7 +1,8 @@
 //! Backups: a store's checkpoints kept elsewhere, and made into stores again.
 //!
-//! Read in this order: [`format`] (what a backup is), [`repository`] (what there is in a target), [`create`], [`restore`], [`verify`],
-//! [`prune`] and [`claims`] (what goes, and who has to wait).
+//! Read in this order: [`format`] (what a backup is), [`repository`] (what there is in a target), [`create`], [`archive`] and [`piece`]
+//! (the log behind the backups), [`lines`] (lines of history), [`restore`], [`verify`], [`prune`] and [`claims`] (what goes, and who has to
+//! wait).
 //!
 //! Under the target, everything of a store lies under its id:
 //!
@@ -10,12 +11,18 @@
 //! | `<time>-<seqno>.backup` | a backup's manifest, which comes last |
 //! | `objects/<BLAKE3>` | segments and deaths, by content |
 //! | `wal/<timeline>/begin` | who took that line of history, and where it branched off |
+//! | `wal/<timeline>/<lsn>.log` | the log of that line, piece by piece |
+//! | `points/<name>` | places in history with a name |
 //! | `claims/…` | who is at the objects now |
 //! | `catalog.json` | all backups, for those who cannot list |
 
+mod archive;
 mod claims;
 mod create;
+mod envelope;
 mod format;
+mod lines;
+mod piece;
 mod prune;
 mod repository;
 mod restore;
@@ -23,18 +30,21 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use codegraph_vector_base::{Result, StoreId};
+use codegraph_vector_base::{Result, SeqNo, StoreId};
 
+pub use archive::ArchiveStatistics;
+pub(crate) use archive::Archiver;
 pub use create::{BackupOptions, BackupProgress, BackupReport};
 pub use format::{BackupFile, BackupManifest};
+pub use lines::NamedPoint;
 pub use prune::{PruneOptions, PruneReport, Retention};
-pub use restore::RestoreReport;
+pub(crate) use repository::Repository;
+pub use restore::{RestorePoint, RestoreReport, RestoreTarget};
 pub use verify::{BackupCheck, BackupCheckReport};
 
 use crate::job::Job;
 use crate::options::{Environment, OpenOptions};
 use crate::persistent::{PersistentVectorStore, default_backups};
-use repository::Repository;
 
 impl PersistentVectorStore {
     /// Makes a backup of everything that is committed, and gives the path of its manifest. Writes go on meanwhile. What
@@ -67,7 +77,7 @@ impl PersistentVectorStore {
     /// # Errors
     /// `Busy` while backups are pruned; those of a flush; what the target says.
     pub fn create_backup_with(&self, options: &BackupOptions) -> Result<BackupReport> {
-        self.core.create_backup(&self.repository()?, options)
+        self.core.create_backup(self.core.repository()?, options)
     }
 
     /// The backups of this store.
@@ -75,7 +85,10 @@ impl PersistentVectorStore {
     /// # Errors
     /// `Unsupported` if they are in a place that is not built in.
     pub fn all_backups(&self) -> Result<Backups> {
-        Ok(Backups { repository: self.repository()?, environment: self.core.environment.clone() })
+        Ok(Backups {
+            repository: self.core.repository()?.clone(),
+            environment: self.core.environment.clone(),
+        })
     }
 
     /// Whether a backup can be restored; `latest` is the newest.
@@ -108,16 +121,30 @@ impl PersistentVectorStore {
     /// As [`Backups::open`] and [`Backups::restore`].
     pub fn restore(
         backups: impl AsRef<Path>,
-        id: &str,
+        target: impl Into<RestoreTarget>,
         path: impl AsRef<Path>,
         options: OpenOptions,
     ) -> Result<(Self, RestoreReport)> {
         let backups = Backups::open(backups, None, options.environment.clone())?;
-        backups.restore(id, path, options, &mut |_| ())
+        backups.restore(target, path, options, &mut |_| ())
     }
 
-    fn repository(&self) -> Result<Repository> {
-        Repository::open(&self.backups, self.core.store_id, &self.core.environment)
+    /// Makes all that is committed durable, and puts what the archive of the log lacks there; the last commit that it has. The
+    /// setting [`archive`](crate::Settings::archive) has that done in the background.
+    ///
+    /// # Errors
+    /// `Conflict` if another store archives on this line of history; what the target says.
+    pub fn archive_log(&self) -> Result<SeqNo> {
+        self.core.archive_log()
+    }
+
+    /// Gives the present moment a name, by which the store can be restored to it ([`RestorePoint::Name`]) until the name is
+    /// [deleted](Backups::delete_point). The log up to it is archived when this returns.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the name is taken, or the log is not archived; as [`archive_log`](Self::archive_log).
+    pub fn create_restore_point(&self, name: &str) -> Result<NamedPoint> {
+        self.core.create_restore_point(name)
     }
 }
 
@@ -174,23 +201,61 @@ impl Backups {
         self.repository.delete(&self.environment, id)
     }
 
-    /// Makes the store again at `path`, which must be missing or empty, and opens it; `latest` is the newest backup. `progress` is
-    /// told after each file.
+    /// All restore points, by name.
+    ///
+    /// # Errors
+    /// What the target says; `Corrupt`.
+    pub fn points(&self) -> Result<Vec<NamedPoint>> {
+        self.repository.points()
+    }
+
+    /// Forgets a restore point; `false` if there was none of this name.
+    ///
+    /// # Errors
+    /// What the target says.
+    pub fn delete_point(&self, name: &str) -> Result<bool> {
+        self.repository.delete_point(name)
+    }
+
+    /// Makes the store again at `path`, which must be missing or empty, and opens it: as a backup has it, by its id (`latest` is
+    /// the newest), or of any [moment](RestorePoint) that the archived log leads to. `progress` is told after each file.
+    ///
+    /// ```
+    /// # fn main() -> codegraph_vector::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// use codegraph_vector::{BackupOptions, CodeNode, OpenOptions, PersistentVectorStore, RestorePoint};
+    ///
+    /// let store = PersistentVectorStore::new(folder.path().join("s"), folder.path().join("b"), 2)?;
+    /// store.configure(|settings| settings.archive.enabled = true)?;
+    /// store.create_backup_with(&BackupOptions::default())?;
+    /// let good = store.put(CodeNode::new(7, vec![0.5, 1.0]))?;
+    /// store.delete(7)?; // A mistake.
+    /// store.archive_log()?;
+    /// let moment = RestorePoint::SeqNo(good.receipt.seqno);
+    /// let path = folder.path().join("again");
+    /// let (again, _) =
+    ///     PersistentVectorStore::restore(folder.path().join("b"), moment, path, OpenOptions::default())?;
+    /// assert!(again.get(7)?.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// The store has the identity of the one that was backed up, and goes on along a new
     /// [timeline](crate::StorageHeader::timeline). Prepared transactions are in doubt as they were.
     ///
     /// # Errors
-    /// `NotFound`; `InvalidInput` if there is something at `path`; `Corrupt` if an object is not what was put: nothing is at `path` then.
+    /// `NotFound`, also if the archive does not reach that moment; `InvalidInput` if there is something at `path`; `Corrupt` if an
+    /// object is not what was put, or the archive has a gap: nothing is at `path` then.
     pub fn restore(
         &self,
-        id: &str,
+        target: impl Into<RestoreTarget>,
         path: impl AsRef<Path>,
         options: OpenOptions,
         progress: &mut dyn FnMut(BackupProgress),
     ) -> Result<(PersistentVectorStore, RestoreReport)> {
-        let report = self.repository.restore(id, path.as_ref(), &self.environment, progress)?;
-        let store = PersistentVectorStore::open(path, OpenOptions { must_exist: true, ..options })?;
+        let report = self.repository.restore(&target.into(), path.as_ref(), &self.environment, progress)?;
+        let backups = options.backups.or_else(|| Some(self.repository.place()));
+        let store = PersistentVectorStore::open(path, OpenOptions { must_exist: true, backups, ..options })?;
         Ok((store, report))
     }
 }

@@ -14,7 +14,8 @@ use super::format::BackupManifest;
 use super::repository::Repository;
 use crate::options::Environment;
 
-/// Which backups to keep: those that any of these asks for. The newest, and those with a name, are kept whatever it says.
+/// Which backups to keep: those that any of these asks for. The newest, those with a name, and those that lead to a restore
+/// point are kept whatever it says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// So many of the newest.
@@ -40,6 +41,8 @@ pub struct PruneReport {
     pub objects: u64,
     /// Bytes of them.
     pub bytes: u64,
+    /// Pieces of the archived log that go: nothing that stays leads to them.
+    pub pieces: u64,
 }
 
 /// How backups are pruned.
@@ -69,7 +72,14 @@ impl Repository {
             ));
         }
         let now_us = environment.clock.now_us();
-        self.remove(environment, options, |all| kept(all, retention, now_us))
+        self.remove(environment, options, |all| {
+            let mut keeps = kept(all, retention, now_us);
+            let needed = self.needed_bases(all)?;
+            for (backup, keeps) in all.iter().zip(&mut keeps) {
+                *keeps |= needed.contains(&backup.id);
+            }
+            Ok(keeps)
+        })
     }
 
     /// Removes one backup, with a name or not, and the objects that no other names.
@@ -81,7 +91,7 @@ impl Repository {
         let wanted =
             wanted.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no backup {id}")))?;
         self.remove(environment, PruneOptions::default(), |all| {
-            all.iter().map(|backup| backup.id != wanted).collect()
+            Ok(all.iter().map(|backup| backup.id != wanted).collect())
         })
     }
 
@@ -89,13 +99,13 @@ impl Repository {
         &self,
         environment: &Environment,
         options: PruneOptions,
-        keeps: impl FnOnce(&[BackupManifest]) -> Vec<bool>,
+        keeps: impl FnOnce(&[BackupManifest]) -> Result<Vec<bool>>,
     ) -> Result<PruneReport> {
         let claim = (!options.dry_run).then(|| Claim::take(self, environment, Who::Prune, !options.force));
         let _claim = claim.transpose()?;
         let begun_us = environment.clock.now_us();
         let all = self.all()?.into_iter().map(|(_, backup)| backup).collect::<Result<Vec<_>>>()?;
-        let keeps = keeps(&all);
+        let keeps = keeps(&all)?;
         let of = |stays: bool| {
             all.iter().zip(&keeps).filter(move |(_, keeps)| **keeps == stays).map(|(backup, _)| backup)
         };
@@ -106,14 +116,22 @@ impl Repository {
         };
         let named: HashSet<String> =
             of(true).flat_map(|backup| &backup.files).map(|file| self.object_name(&file.hash)).collect();
-        let objects = self.target.list(&self.name("objects/"))?;
+        let stays: Vec<BackupManifest> = of(true).cloned().collect();
+        let pieces = self.pieces_to_remove(&stays)?;
+        report.pieces = pieces.len() as u64;
+        let objects = self.target.list(&self.name("objects/"))?.objects;
         let unnamed: Vec<_> = objects.iter().filter(|object| !named.contains(&object.name)).collect();
         (report.objects, report.bytes) =
             (unnamed.len() as u64, unnamed.iter().map(|object| object.bytes).sum());
         if options.dry_run {
             return Ok(report);
         }
+        if !options.force {
+            // Nobody else is at it.
+            ["objects/", ""].iter().try_for_each(|folder| self.target.sweep(&self.name(folder)))?;
+        }
         report.deleted.iter().try_for_each(|id| self.target.delete(&self.backup_name(id)))?;
+        pieces.iter().try_for_each(|name| self.target.delete(name))?;
         for object in unnamed {
             if environment.clock.now_us().saturating_sub(begun_us) > Who::Prune.counts_for_us() / 2 {
                 let message = "this took too long, as backups have to wait for it; run it again for the rest";
@@ -123,6 +141,18 @@ impl Repository {
         }
         self.write_catalog()?;
         Ok(report)
+    }
+}
+
+impl Repository {
+    /// Pieces of the log from which no backup that stays leads on.
+    fn pieces_to_remove(&self, stays: &[BackupManifest]) -> Result<Vec<String>> {
+        let mut pieces = Vec::new();
+        for line in self.lines()? {
+            let floor = self.bases(line, stays)?.iter().map(|base| base.manifest.checkpoint.lsn).min();
+            pieces.extend(self.unneeded_pieces(line, floor)?);
+        }
+        Ok(pieces)
     }
 }
 

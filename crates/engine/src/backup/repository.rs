@@ -22,7 +22,7 @@ pub(super) const PIECE_BYTES: u64 = 4 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Repository {
     pub(super) target: Arc<dyn ObjectTarget>,
-    store: StoreId,
+    pub(super) store: StoreId,
 }
 
 impl Repository {
@@ -40,19 +40,24 @@ impl Repository {
         let Environment { vfs, random, .. } = environment;
         let target = codegraph_vector_objects::open(place, vfs.clone(), random.clone())?;
         let mut stores = Vec::new();
-        for object in target.list("")? {
-            let folder = object.name.split_once('/').filter(|(_, name)| name.ends_with(BACKUP_SUFFIX));
-            if let Some(store) = folder.and_then(|(folder, _)| parse_store(folder)) {
+        for folder in target.list("")?.folders {
+            let Some(store) = parse_store(folder.trim_end_matches('/')) else { continue };
+            let objects = target.list(&folder)?.objects;
+            if objects.iter().any(|object| object.name.ends_with(BACKUP_SUFFIX)) {
                 stores.push(store);
             }
         }
-        stores.dedup();
         match stores[..] {
             [store] => Ok(Self { target, store }),
             [] => Err(Error::new(ErrorKind::NotFound, "there is no backup here").at(place)),
             _ => Err(Error::invalid("there are backups of several stores here; name the one of this store")
                 .at(place)),
         }
+    }
+
+    /// The path or URL of the target.
+    pub(super) fn place(&self) -> PathBuf {
+        PathBuf::from(self.target.url())
     }
 
     /// The name of something of this store.
@@ -75,12 +80,9 @@ impl Repository {
 
     /// The ids of all backups, oldest first.
     pub(super) fn ids(&self) -> Result<Vec<String>> {
-        let prefix = self.name("");
-        let id = |name: &str| {
-            let id = name.strip_prefix(&prefix)?.strip_suffix(BACKUP_SUFFIX)?;
-            (!id.contains('/')).then(|| id.to_owned())
-        };
-        Ok(self.target.list(&prefix)?.iter().filter_map(|object| id(&object.name)).collect())
+        let folder = self.name("");
+        let id = |name: &str| Some(name.strip_prefix(&folder)?.strip_suffix(BACKUP_SUFFIX)?.to_owned());
+        Ok(self.target.list(&folder)?.objects.iter().filter_map(|object| id(&object.name)).collect())
     }
 
     /// A backup's manifest; the newest one's for `latest`.
@@ -193,32 +195,6 @@ impl Repository {
             .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot write the catalog: {error}")))?;
         self.target.put(&self.name("catalog.json"), &bytes, Put::Replace).map(|_| ())
     }
-
-    /// Takes the next number of a line of history, which nobody has taken, above `parent`.
-    ///
-    /// # Errors
-    /// What the target says; a target that is only read has no new lines.
-    pub(super) fn begin_timeline(&self, parent: &BackupManifest, now_us: u64) -> Result<u64> {
-        let text = json!({
-            "parent": parent.manifest.timeline,
-            "backup_id": parent.id,
-            "seqno": parent.seqno().0,
-            "begun_at": rfc3339(now_us),
-        });
-        let mut timeline = parent.manifest.timeline;
-        loop {
-            timeline += 1;
-            if !self.target.is_writable() {
-                return Ok(timeline);
-            }
-            let name = self.name(&format!("wal/{timeline:010}/begin"));
-            if self.target.info(&name)?.is_none()
-                && self.target.put(&name, &text.to_string().into_bytes(), Put::Create)? == Written::Created
-            {
-                return Ok(timeline);
-            }
-        }
-    }
 }
 
 /// Stands for the newest backup.
@@ -230,12 +206,6 @@ pub(crate) fn rfc3339(us: u64) -> String {
 }
 
 fn parse_store(folder: &str) -> Option<StoreId> {
-    let mut id = [0; 16];
-    if folder.len() != 32 || !folder.is_ascii() {
-        return None;
-    }
-    for (at, byte) in id.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&folder[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(StoreId(id))
+    let is_id = folder.len() == 32 && folder.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_id.then(|| u128::from_str_radix(folder, 16).ok()).flatten().map(|id| StoreId(id.to_be_bytes()))
 }

@@ -52,7 +52,7 @@ impl Repository {
             Err(error) => return Err(error),
         };
         report.backup_id.clone_from(&backup.id);
-        let listed = self.target.list(&self.name("objects/"))?;
+        let listed = self.target.list(&self.name("objects/"))?.objects;
         let sizes: HashMap<&str, u64> = listed.iter().map(|object| (&*object.name, object.bytes)).collect();
         for file in &backup.files {
             report.objects += 1;

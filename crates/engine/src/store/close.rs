@@ -25,7 +25,7 @@ impl Core {
         if let Some(this) = self.this.get().and_then(Weak::upgrade) {
             self.transactions.abandon_all(&this);
         }
-        let outcome = self.settle_down();
+        let outcome = self.settle_down().and_then(|()| self.archive_rest());
         writer.log.shut(Error::new(ErrorKind::Closed, "this store was closed").at(self.layout.root()));
         {
             // A flush or merge at work would go on writing after another process has taken over.
@@ -64,6 +64,17 @@ impl Core {
     /// Whether a flush or merge is at work, which closing would have to wait for or give up.
     pub(crate) fn is_at_work(&self) -> bool {
         self.writer.as_ref().is_some_and(|writer| writer.flushing.is_locked() || writer.merging.is_locked())
+    }
+
+    /// Ships what is not archived yet, if the settings ask for it.
+    fn archive_rest(&self) -> Result<()> {
+        if !self.settings.load().archive.enabled {
+            return Ok(());
+        }
+        let shipped = self.ship_log().map(|_| ());
+        shipped.map_err(|error| {
+            error.context("the store is closed, and whole, but not all of its log is archived")
+        })
     }
 
     fn settle_down(&self) -> Result<()> {

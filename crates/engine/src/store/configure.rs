@@ -34,10 +34,14 @@ impl Core {
         }
         writer.log.set_max_file_bytes(settings.max_wal_file_bytes);
         let reschedule = settings.checkpoint_interval_ms() != before.checkpoint_interval_ms();
+        let rearchive = settings.archive != before.archive;
         let reseal = settings.memtable_age() != before.memtable_age();
         self.settings.store(Arc::new(settings));
         if reschedule {
             self.schedule_checkpoints();
+        }
+        if rearchive {
+            self.schedule_archive()?;
         }
         if reseal {
             self.schedule_sealing();
@@ -105,7 +109,7 @@ impl Core {
 }
 
 /// Refuses what cannot be the name of such a thing.
-pub(super) fn check_name(thing: &str, name: &str) -> Result<()> {
+pub(crate) fn check_name(thing: &str, name: &str) -> Result<()> {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
     if (1..=limits::MAX_PROPERTY_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed) {
         return Ok(());

@@ -1,6 +1,7 @@
 //! The open store: what its parts share.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -22,6 +23,7 @@ use super::prepared::Held;
 use super::read_point::{Floor, read_point};
 use super::ring::Validating;
 use super::train::Training;
+use crate::backup::{Archiver, Repository};
 use crate::budget::Budget;
 use crate::cache::Caches;
 use crate::compression::{QueryReservoir, TrainedCodec};
@@ -36,6 +38,10 @@ pub(crate) struct Core {
     pub(crate) this: OnceLock<Weak<Core>>,
     pub(crate) environment: Environment,
     pub(crate) layout: StoreLayout,
+    /// Where backups go: a path or URL.
+    pub(crate) backups: PathBuf,
+    /// What is there, once it was asked for.
+    pub(crate) repository: OnceLock<Repository>,
     pub(crate) store_id: StoreId,
     pub(crate) dimension: usize,
     pub(crate) metric: Metric,
@@ -112,6 +118,7 @@ pub(crate) struct Writer {
     pub(crate) checkpoint_job: Background,
     pub(crate) maintenance: Maintenance,
     pub(crate) training: Training,
+    pub(crate) archiver: Archiver,
     pub(crate) sync_scheduled: AtomicBool,
 }
 
@@ -179,6 +186,18 @@ impl Core {
             let message = "this store was opened read-only; open it for writing to change it";
             Error::new(ErrorKind::ReadOnly, message).at(self.layout.root())
         })
+    }
+
+    /// The backups of this store.
+    ///
+    /// # Errors
+    /// `Unsupported` if they are in a place that is not built in.
+    pub(crate) fn repository(&self) -> Result<&Repository> {
+        if let Some(known) = self.repository.get() {
+            return Ok(known);
+        }
+        let opened = Repository::open(&self.backups, self.store_id, &self.environment)?;
+        Ok(self.repository.get_or_init(|| opened))
     }
 
     /// Whether the store was closed, is being closed, or takes no more writes.

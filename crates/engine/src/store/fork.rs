@@ -254,8 +254,7 @@ fn manifest_of(source: &Manifest, id: StoreId, segments: Vec<SegmentRef>, now_us
         contents: source.contents,
         ..Manifest::initial(id, source.schema.clone(), now_us)
     };
-    let pins: Vec<String> = source.pins().map(|(name, _)| name.to_owned()).collect();
-    pins.iter().for_each(|name| fork.set_pin(name, None));
+    fork.clear_pins();
     fork
 }
 

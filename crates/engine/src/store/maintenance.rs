@@ -208,7 +208,7 @@ impl Core {
 
     /// Has the pool do `work`, unless it is queued or at it already. What came in while it ran, `more`
     /// tells, is done in another round, unless it failed: then it is tried again later.
-    pub(super) fn schedule(
+    pub(crate) fn schedule(
         self: &Arc<Self>,
         job: fn(&Writer) -> &Background,
         work: fn(&Arc<Self>) -> Result<()>,
@@ -246,7 +246,7 @@ impl Core {
     }
 
     /// Has `work` done after `delay`, and forgets what was planned by this alarm before; that is all without a delay.
-    pub(super) fn later(
+    pub(crate) fn later(
         self: &Arc<Self>,
         alarm: impl Fn(&Writer) -> &Alarm + Send + 'static,
         delay: Option<Duration>,

@@ -6,7 +6,7 @@
 //! [`fork`].
 
 mod apply;
-mod changes;
+pub(crate) mod changes;
 mod checkpoint;
 mod close;
 mod commit;
@@ -21,7 +21,7 @@ mod fork;
 mod fresh;
 mod indexing;
 mod install;
-mod maintenance;
+pub(crate) mod maintenance;
 mod merge;
 mod open;
 mod pending_row;
@@ -47,6 +47,7 @@ pub use changes::{Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, Cur
 pub use checkpoint::CheckpointInfo;
 pub use commit::CommitReceipt;
 pub(crate) use commit::Enqueued;
+pub(crate) use configure::check_name;
 pub use fork::{ForkOptions, ForkReport};
 pub use indexing::IndexStatistics;
 pub(crate) use maintenance::Mode;

@@ -26,12 +26,14 @@ use super::maintenance::{Background, Maintenance};
 use super::prepared::hold;
 use super::ring::Validating;
 use super::train::Training;
+use crate::backup::Archiver;
 use crate::budget::Budget;
 use crate::cache::Caches;
 use crate::compression::QueryReservoir;
 use crate::consistency::{Locks, PreparedTransactions, Registry};
 use crate::memtable::Memtable;
 use crate::options::{OpenOptions, Settings};
+use crate::persistent::default_backups;
 use crate::segment::Segment;
 use crate::version::{Cut, Version};
 
@@ -327,6 +329,7 @@ pub(super) fn assemble(
             checkpoint_job: Background::default(),
             maintenance: Maintenance::default(),
             training: Training::default(),
+            archiver: Archiver::default(),
             sync_scheduled: AtomicBool::new(false),
         })
     });
@@ -363,6 +366,8 @@ pub(super) fn assemble(
         transactions: Registry::default(),
         closed: AtomicBool::new(false),
         environment,
+        backups: options.backups.clone().unwrap_or_else(|| default_backups(layout.root())),
+        repository: OnceLock::new(),
         layout,
     });
     // Set once, here; a failure would mean that it was set already.
@@ -406,6 +411,7 @@ impl Core {
                 Ok(())
             })?;
         }
+        self.schedule_archive()?;
         self.schedule_checkpoints();
         self.schedule_sealing();
         if self.settings.load().background {

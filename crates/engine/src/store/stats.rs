@@ -10,6 +10,7 @@ use super::core::Core;
 use super::indexing::IndexStatistics;
 use super::maintenance::{Background, MaintenanceStatistics};
 use super::open::RecoveryReport;
+use crate::backup::ArchiveStatistics;
 use crate::compression::CompressionStatistics;
 
 /// What the caches hold now.
@@ -85,6 +86,8 @@ pub struct StoreStatistics {
     pub compression: Option<CompressionStatistics>,
     /// The change feed: how far back the log reaches, and who keeps it.
     pub changes: ChangeStatistics,
+    /// The archive of the log.
+    pub archive: ArchiveStatistics,
     /// What opening the store found and did.
     pub recovery: RecoveryReport,
     /// The last failure of work in the background, if the last work failed.
@@ -154,6 +157,7 @@ impl Core {
             index: self.index_statistics(&version),
             compression: self.compression_statistics(&version),
             changes: self.change_statistics()?,
+            archive: self.archive_statistics(),
             recovery: self.recovery.lock().clone(),
             background_error: background_error.map(|error| error.to_string()),
             write_error: log.and_then(|log| log.failure()).map(|error| error.to_string()),

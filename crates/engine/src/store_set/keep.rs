@@ -178,16 +178,18 @@ impl Kept {
     }
 
     fn open_core(&self, path: &Path, how: &How) -> Result<Arc<Core>> {
+        let backups = Some(backups_of(path, &self.config.options));
         match how {
             How::Existing => {
-                let options = OpenOptions { must_exist: true, ..self.config.options.clone() };
+                let options = OpenOptions { must_exist: true, backups, ..self.config.options.clone() };
                 open_within(path.to_owned(), &options, Some(&self.budget))
             }
             How::New(options) => {
                 if StoreLayout::new(path).is_store(&*options.environment.vfs)? {
                     return Err(exists(path));
                 }
-                open_within(path.to_owned(), options, Some(&self.budget))
+                let options = OpenOptions { backups, ..OpenOptions::clone(options) };
+                open_within(path.to_owned(), &options, Some(&self.budget))
             }
         }
     }
@@ -207,8 +209,7 @@ impl Kept {
     }
 
     fn facade(&self, handle: Arc<Handle>) -> PersistentVectorStore {
-        let backups = backups_of(handle.layout.root(), &self.config.options).into();
-        PersistentVectorStore { core: handle, backups }
+        PersistentVectorStore { core: handle }
     }
 
     /// Nobody uses the store any more.

@@ -10,7 +10,7 @@ use std::thread;
 use codegraph_vector::vfs::Vfs;
 use codegraph_vector::{
     BackupCheck, BackupOptions, BackupReport, CodeNode, ErrorKind, IsolationLevel, NodeId, OpenOptions,
-    PersistentVectorStore, PruneOptions, RestoreReport, Result, Retention,
+    PersistentVectorStore, PruneOptions, RestoreReport, RestoreTarget, Result, Retention,
 };
 use codegraph_vector_testkit::{Action, Call, CrashStyle, Rng, SimVfs};
 
@@ -20,25 +20,30 @@ use crate::sample::{
 };
 
 /// Where backups are unless something else is said.
-const BACKUPS: &str = "/store.backups";
-const AGAIN: &str = "/again";
+pub(crate) const BACKUPS: &str = "/store.backups";
+/// Where stores are restored to.
+pub(crate) const AGAIN: &str = "/again";
 
 /// In the order of the calls: a simulation is one thread.
 fn in_turn() -> BackupOptions {
     BackupOptions { threads: 1, ..BackupOptions::default() }
 }
 
-fn backup(store: &PersistentVectorStore) -> Result<BackupReport> {
+pub(crate) fn backup(store: &PersistentVectorStore) -> Result<BackupReport> {
     store.create_backup_with(&in_turn())
 }
 
-fn restore(sim: &SimVfs, id: &str, path: &str) -> Result<(PersistentVectorStore, RestoreReport)> {
+pub(crate) fn restore(
+    sim: &SimVfs,
+    target: impl Into<RestoreTarget>,
+    path: &str,
+) -> Result<(PersistentVectorStore, RestoreReport)> {
     let options = OpenOptions { environment: environment(sim), ..OpenOptions::default() };
-    PersistentVectorStore::restore(BACKUPS, id, path, options)
+    PersistentVectorStore::restore(BACKUPS, target, path, options)
 }
 
 /// Removes a store that nobody has open.
-fn remove(sim: &SimVfs, folder: &str) {
+pub(crate) fn remove(sim: &SimVfs, folder: &str) {
     for path in sim.paths().iter().filter(|path| path.starts_with(folder)) {
         sim.remove_file(path).unwrap();
     }

@@ -1,6 +1,7 @@
 //! The engine as a whole, on simulated and real disks.
 #![allow(missing_docs, unreachable_pub)]
 
+mod archive;
 mod backups;
 mod bad_input;
 mod bad_input_places;

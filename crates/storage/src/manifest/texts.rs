@@ -42,6 +42,11 @@ impl Manifest {
         self.set_text(format!("{PIN_PREFIX}{name}"), text.map(str::to_owned));
     }
 
+    /// Removes all pins.
+    pub fn clear_pins(&mut self) {
+        self.settings.retain(|(name, _)| !name.starts_with(PIN_PREFIX));
+    }
+
     fn texts<'a>(&'a self, prefix: &'static str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let text =
             move |(name, value): &'a (String, String)| Some((name.strip_prefix(prefix)?, value.as_str()));

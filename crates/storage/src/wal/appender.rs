@@ -29,6 +29,15 @@ pub(crate) enum Failure {
     Fatal(Error),
 }
 
+impl Failure {
+    /// What failed, where it makes no difference how.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Clean(error) | Self::Fatal(error) => error,
+        }
+    }
+}
+
 /// The open end of the log.
 #[derive(Debug)]
 pub struct Appender {

@@ -11,6 +11,7 @@ mod group;
 mod log;
 mod note;
 mod read;
+mod rebuild;
 mod recover;
 #[cfg(test)]
 mod shuttled;
@@ -27,6 +28,7 @@ pub use group::{GROUP_KIND, Group};
 pub use log::{GroupEnd, Log, LogHooks, LogStatistics, SyncPolicy};
 pub use note::SyncNote;
 pub use read::{LogGroup, LogReader};
+pub use rebuild::LogRebuilder;
 pub use recover::{Continuation, resume, retain};
 pub use ticket::{Committed, Ticket};
 

@@ -35,8 +35,8 @@ struct Ends {
 
 /// Where the feed ends: between two groups of the log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct End {
-    pub(super) lsn: Lsn,
+pub(crate) struct End {
+    pub(crate) lsn: Lsn,
     /// The last commit before it, where that is known.
     pub(super) seqno: Option<SeqNo>,
 }
@@ -87,7 +87,7 @@ impl Feed {
     }
 
     /// Where the feed ends now.
-    pub(super) fn end(&self) -> End {
+    pub(crate) fn end(&self) -> End {
         self.ends.lock().end()
     }
 
@@ -101,7 +101,7 @@ impl Feed {
     }
 
     /// Keeps all of the log, until the hold is moved or dropped.
-    pub(super) fn hold(&self) -> Hold {
+    pub(crate) fn hold(&self) -> Hold {
         let at = Arc::new(AtomicU64::new(EVERYTHING));
         self.holds.lock().push(Arc::downgrade(&at));
         Hold(at)
@@ -134,11 +134,11 @@ impl Feed {
 
 /// Keeps the log from a position on.
 #[derive(Debug)]
-pub(super) struct Hold(Arc<AtomicU64>);
+pub(crate) struct Hold(Arc<AtomicU64>);
 
 impl Hold {
     /// What lies before this is no longer needed.
-    pub(super) fn move_to(&self, lsn: Lsn) {
+    pub(crate) fn move_to(&self, lsn: Lsn) {
         self.0.store(lsn.0, Ordering::Release);
     }
 }

@@ -53,17 +53,17 @@ impl Mark {
 
 impl Core {
     /// A reader of the log from a group boundary on.
-    pub(super) fn log_from(&self, from: Lsn) -> LogReader {
+    pub(crate) fn log_from(&self, from: Lsn) -> LogReader {
         LogReader::new(self.environment.vfs.clone(), self.layout.wal_dir(), self.store_id, from)
     }
 
     /// Where the log files begin, oldest first.
-    pub(super) fn log_files(&self) -> Result<Vec<Lsn>> {
+    pub(crate) fn log_files(&self) -> Result<Vec<Lsn>> {
         wal_files(&*self.environment.vfs, &self.layout.wal_dir())
     }
 
     /// The line of history that the store is on.
-    pub(super) fn timeline(&self) -> u64 {
+    pub(crate) fn timeline(&self) -> u64 {
         self.manifests.lock().current.timeline
     }
 

@@ -17,7 +17,7 @@ mod pins;
 mod stream;
 
 pub use cursor::{ChangesFrom, Cursor};
-pub(crate) use feed::Feed;
+pub(crate) use feed::{Feed, Hold};
 pub use pins::{ChangePin, ChangeStatistics};
 pub use stream::{Change, Changes};
 
