@@ -6,22 +6,35 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use codegraph_vector::vfs::Vfs;
 use codegraph_vector::{
     BackupOptions, Backups, CodeNode, ErrorKind, IsolationLevel, NodeId, OpenOptions, PersistentVectorStore,
     PruneOptions, RestorePoint, RestoreTarget, Result, Retention, SeqNo,
 };
-use codegraph_vector_testkit::{Action, Call, CrashStyle, Fault, Rng, SimVfs};
+use codegraph_vector_testkit::{Action, Call, CrashStyle, Fault, Rng, SimClock, SimVfs};
 
 use crate::backups::{AGAIN, BACKUPS, backup, remove, restore};
-use crate::sample::{
-    self, Model, ROOT, assert_holds, assert_refused, contents, delete, nodes, open, put, reopen,
-};
+use crate::sample::{self, Model, ROOT, assert_holds, assert_refused, contents, delete, nodes, put, reopen};
+
+/// Opens the store, or creates it, where this clock tells the time.
+fn open_by(sim: &SimVfs, clock: &SimClock) -> PersistentVectorStore {
+    let mut options = sample::options(sim);
+    options.environment.clock = Arc::new(clock.clone());
+    options.settings = None;
+    PersistentVectorStore::open(ROOT, options).unwrap()
+}
 
 /// A store whose log is archived when that is asked for.
 fn archived(sim: &SimVfs) -> PersistentVectorStore {
-    let store = open(sim).unwrap();
+    archived_by(sim, &SimClock::default())
+}
+
+/// The same by a clock.
+fn archived_by(sim: &SimVfs, clock: &SimClock) -> PersistentVectorStore {
+    let store = open_by(sim, clock);
+    store.configure(|settings| settings.background = false).unwrap();
     store.configure(|settings| settings.archive.enabled = true).unwrap();
     store
 }
@@ -46,7 +59,9 @@ fn a_store_is_restored_to_every_commit_of_a_random_life_and_between_them_by_time
     for seed in 0..8 {
         let mut rng = Rng::new(seed);
         let sim = SimVfs::new(seed);
-        let (mut store, mut model) = (archived(&sim), Model::new());
+        let clock = SimClock::default();
+        let (mut store, mut model) = (archived_by(&sim, &clock), Model::new());
+        let mut moments = 0;
         if seed % 2 == 0 {
             // Some groups of several files, and files of several pieces.
             store.configure(|settings| settings.max_wal_file_bytes = 8 << 10).unwrap();
@@ -54,6 +69,8 @@ fn a_store_is_restored_to_every_commit_of_a_random_life_and_between_them_by_time
         backup(&store).unwrap();
         let mut history = vec![(seqno(&store), 0, model.clone())];
         for _ in 0..rng.between(20, 45) {
+            // Some commits share a moment.
+            clock.advance(Duration::from_micros(rng.below(4) as u64));
             match rng.below(9) {
                 0 => store.flush().unwrap(),
                 1 => drop(store.merge().unwrap()),
@@ -61,7 +78,7 @@ fn a_store_is_restored_to_every_commit_of_a_random_life_and_between_them_by_time
                 3 if rng.chance(0.5) => drop(backup(&store).unwrap()),
                 4 if rng.chance(0.3) => {
                     drop(store);
-                    store = reopen(&sim).unwrap();
+                    store = open_by(&sim, &clock);
                 }
                 5 => {
                     let id = rng.below(60) as NodeId;
@@ -99,6 +116,7 @@ fn a_store_is_restored_to_every_commit_of_a_random_life_and_between_them_by_time
             let next = history.iter().find(|(_, later, _)| later > at && *at > 0);
             if let Some((_, next, _)) = next.filter(|(of, _, _)| of.0 == seqno.0 + 1) {
                 for moment in [*at, next - 1] {
+                    moments += 1;
                     let image = copy(&sim);
                     let (again, report) = restore(&image, RestorePoint::Time(moment), AGAIN).unwrap();
                     assert_eq!((report.seqno, report.commit_time_us), (*seqno, *at), "seed {seed}");
@@ -109,6 +127,7 @@ fn a_store_is_restored_to_every_commit_of_a_random_life_and_between_them_by_time
         let (again, report) = restore(&sim, RestorePoint::Latest, AGAIN).unwrap();
         assert_eq!(report.seqno, history.last().unwrap().0);
         assert_holds(&again, &model);
+        assert!(moments > 5, "seed {seed}: {moments} moments");
     }
 }
 
@@ -129,10 +148,14 @@ fn a_restored_store_goes_on_along_a_line_of_its_own_and_both_can_be_restored() {
     drop(store); // Ships the rest.
     remove(&sim, ROOT);
 
+    let later = SimClock::default();
+    later.advance(Duration::from_secs(60));
     let (again, report) = restore(&sim, RestorePoint::Name("good".into()), ROOT).unwrap();
     assert_eq!((report.seqno, report.timeline, report.replayed_commits), (good, 1, 1));
     assert_holds(&again, &at_good);
     assert!(again.settings().archive.enabled);
+    drop(again);
+    let again = open_by(&sim, &later);
     let mut own = at_good.clone();
     put(&again, &mut own, &nodes(&mut rng, 100..104)).unwrap();
     let newest = seqno(&again);
@@ -153,7 +176,7 @@ fn a_restored_store_goes_on_along_a_line_of_its_own_and_both_can_be_restored() {
     assert_holds(&older, &at_good);
 
     // A backup of the new line, and all of the old one may go, but for what the name needs.
-    let again = reopen(&sim).unwrap();
+    let again = open_by(&sim, &later);
     backup(&again).unwrap();
     let keep_one = Retention { last: 1, ..Retention::default() };
     let pruned = again.prune_backups(&keep_one, PruneOptions::default()).unwrap();
