@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use real::RealVfs;
 
-use crate::{Mapping, Result};
+use crate::{ErrorKind, Mapping, Result};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,4 +173,26 @@ pub fn publish(vfs: &dyn Vfs, path: &Path, fill: impl FnOnce(&dyn VfsFile) -> Re
     }
     vfs.rename(&temporary, path)?;
     vfs.sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Removes a folder with all that is in it, or a file, if it is there. Somebody else may be at it as well.
+///
+/// # Errors
+/// What the file system says.
+pub fn remove_tree(vfs: &dyn Vfs, path: &Path) -> Result<()> {
+    let unless_gone = |outcome: Result<()>| match outcome {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    };
+    if !vfs.exists(path)? {
+        return Ok(());
+    }
+    match vfs.list(path) {
+        Ok(names) => {
+            names.iter().try_for_each(|name| remove_tree(vfs, &path.join(name)))?;
+            unless_gone(vfs.remove_dir(path))
+        }
+        // A file, or gone.
+        Err(_) => unless_gone(vfs.remove_file(path)),
+    }
 }

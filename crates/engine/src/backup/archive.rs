@@ -113,8 +113,17 @@ impl Core {
         Ok(())
     }
 
+    /// From where on the log is of the present line of history, and there.
     fn oldest_log(&self) -> Result<Lsn> {
-        Ok(self.log_files()?.first().copied().unwrap_or_default())
+        let began = self.manifests.lock().current.line_began().map(|(_, lsn)| lsn);
+        Ok(self.log_files()?.first().copied().max(began).unwrap_or_default())
+    }
+
+    /// Another line of history has begun: its archive begins anew.
+    pub(super) fn archive_other_line(&self) {
+        if let Some(writer) = &self.writer {
+            *writer.archiver.state.lock() = State::default();
+        }
     }
 
     fn is_archive_due(&self) -> bool {

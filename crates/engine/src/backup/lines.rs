@@ -27,8 +27,8 @@ pub(super) struct Beginning {
     pub(super) backup_id: String,
     /// The last commit that it has of its parent.
     pub(super) seqno: u64,
-    /// Where its own log begins.
-    pub(super) lsn: u64,
+    /// Where its own log begins, if it leads on from the backup.
+    pub(super) lsn: Option<u64>,
     /// When, in UTC, for people.
     pub(super) begun_at: String,
 }
@@ -224,7 +224,7 @@ impl Repository {
         let leads_on = |backup: &&BackupManifest| {
             backup.manifest.timeline == line
                 || began.as_ref().is_some_and(|began| {
-                    began.backup_id == backup.id && began.lsn == backup.manifest.checkpoint.lsn.0
+                    began.backup_id == backup.id && began.lsn == Some(backup.manifest.checkpoint.lsn.0)
                 })
         };
         let mut bases: Vec<_> = all.iter().filter(leads_on).collect();
@@ -290,7 +290,7 @@ impl Repository {
         }
         for line in self.lines()? {
             let has_own = all.iter().any(|backup| backup.manifest.timeline == line);
-            if let Some(began) = self.beginning(line)?.filter(|_| !has_own)
+            if let Some(began) = self.beginning(line)?.filter(|began| !has_own && began.lsn.is_some())
                 && !self.pieces(line)?.is_empty()
             {
                 needed.push(began.backup_id);

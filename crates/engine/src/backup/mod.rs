@@ -22,6 +22,7 @@ mod create;
 mod envelope;
 mod format;
 mod lines;
+mod live;
 mod piece;
 mod prune;
 mod repository;
@@ -37,8 +38,10 @@ pub(crate) use archive::Archiver;
 pub use create::{BackupOptions, BackupProgress, BackupReport};
 pub use format::{BackupFile, BackupManifest};
 pub use lines::NamedPoint;
+pub use live::LiveRestoreOptions;
 pub use prune::{PruneOptions, PruneReport, Retention};
 pub(crate) use repository::Repository;
+use restore::Place;
 pub use restore::{RestorePoint, RestoreReport, RestoreTarget};
 pub use verify::{BackupCheck, BackupCheckReport};
 
@@ -127,6 +130,47 @@ impl PersistentVectorStore {
     ) -> Result<(Self, RestoreReport)> {
         let backups = Backups::open(backups, None, options.environment.clone())?;
         backups.restore(target, path, options, &mut |_| ())
+    }
+
+    /// Makes this store what it was when a backup was made; `latest` is the newest. See [`restore_to`](Self::restore_to).
+    pub fn restore_from_backup(&self, id: &str) -> Job<RestoreReport> {
+        self.restore_to(id)
+    }
+
+    /// Makes this store what it was: as a backup has it, or at any [moment](RestorePoint) that the archived log leads to. Reads go on,
+    /// and see one or the other; what they hold stays. Open transactions are rolled back, and writes wait at the end.
+    ///
+    /// All of it is fetched, replayed and verified within the store's folder before anything changes; then one switch of manifests makes
+    /// it the store. What it replaces is kept, with links to its files, as a store of its own ([`RestoreReport::replaced`]), until
+    /// [`discard_replaced`](Self::discard_replaced). The restored state counts as a new commit, on a new
+    /// [timeline](crate::StorageHeader::timeline): a SeqNo never means two states, and who follows the changes is told to copy the store
+    /// anew. Settings stay as they are; properties are those of the backup.
+    ///
+    /// Dropping the job does not cancel it.
+    pub fn restore_to(&self, target: impl Into<RestoreTarget>) -> Job<RestoreReport> {
+        let (store, target) = (self.clone(), target.into());
+        Job::run(move || store.restore_with(&target, &LiveRestoreOptions::default()))
+    }
+
+    /// The same with options, waiting for it.
+    ///
+    /// # Errors
+    /// As [`Backups::restore`]; `Conflict` if prepared transactions are in doubt; `Busy` while another restore is under way. But for
+    /// a switch of manifests that failed with `OutcomeUnknown`, the store is what it was.
+    pub fn restore_with(
+        &self,
+        target: &RestoreTarget,
+        options: &LiveRestoreOptions,
+    ) -> Result<RestoreReport> {
+        self.core.restore_live(target, options)
+    }
+
+    /// Removes what restores of this store have replaced; how many states that were.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn discard_replaced(&self) -> Result<u64> {
+        self.core.discard_replaced()
     }
 
     /// Makes all that is committed durable, and puts what the archive of the log lacks there; the last commit that it has. The
@@ -253,7 +297,13 @@ impl Backups {
         options: OpenOptions,
         progress: &mut dyn FnMut(BackupProgress),
     ) -> Result<(PersistentVectorStore, RestoreReport)> {
-        let report = self.repository.restore(&target.into(), path.as_ref(), &self.environment, progress)?;
+        let report = self.repository.restore(
+            &target.into(),
+            path.as_ref(),
+            &self.environment,
+            Place::New,
+            progress,
+        )?;
         let backups = options.backups.or_else(|| Some(self.repository.place()));
         let store = PersistentVectorStore::open(path, OpenOptions { must_exist: true, backups, ..options })?;
         Ok((store, report))

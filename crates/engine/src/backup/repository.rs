@@ -60,6 +60,11 @@ impl Repository {
         PathBuf::from(self.target.url())
     }
 
+    /// Whether anything can be put there.
+    pub(super) fn is_writable(&self) -> bool {
+        self.target.is_writable()
+    }
+
     /// The name of something of this store.
     pub(super) fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.store)

@@ -6,7 +6,7 @@
 //! - opening it replays that log as any other, and holds the rows against what the backup says of them;
 //! - it goes on along a timeline of its own, which nobody else takes, so that two restores of a backup never mix.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use codegraph_vector_base::frame::Seal;
 use codegraph_vector_base::{Error, ErrorKind, Result, SegmentId, SeqNo};
@@ -92,6 +92,12 @@ pub struct RestoreReport {
     pub bytes: u64,
     /// Commits of the archived log behind the backup.
     pub replayed_commits: u64,
+    /// The commit that the store is at now. Of a store in use that was restored it is a new one: none means two states.
+    pub now_seqno: SeqNo,
+    /// Where what the store was before is kept, as a store of its own, if it was in use.
+    pub replaced: Option<PathBuf>,
+    /// The first backup of the new line of history, or why there is none, if the store was in use.
+    pub backup: Option<Result<String, String>>,
 }
 
 impl RestoreReport {
@@ -108,6 +114,15 @@ enum Until {
     SeqNo(SeqNo),
     Time(u64),
     End,
+}
+
+/// Where a store is restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Where none is; its log goes on from the backup.
+    New,
+    /// Within the one that is to become it, whose log goes on.
+    InUse,
 }
 
 /// What a restore goes by.
@@ -127,11 +142,12 @@ struct Reached {
 
 impl Repository {
     /// Makes the store of a moment at `path`, which must be missing or empty, and leaves it closed.
-    pub(crate) fn restore(
+    pub(super) fn restore(
         &self,
         wanted: &RestoreTarget,
         path: &Path,
         environment: &Environment,
+        place: Place,
         progress: &mut dyn FnMut(BackupProgress),
     ) -> Result<RestoreReport> {
         let plan = self.plan(wanted)?;
@@ -152,7 +168,7 @@ impl Repository {
                 parent: plan.line,
                 backup_id: base.id.clone(),
                 seqno: reached.seqno.0,
-                lsn: start.0,
+                lsn: (place == Place::New).then_some(start.0),
                 begun_at: rfc3339(environment.clock.now_us()),
             })?;
             let first_of_line = SegmentId(manifest.timeline.saturating_mul(SEGMENTS_A_LINE));
@@ -167,6 +183,9 @@ impl Repository {
             files: base.files.len() as u64,
             bytes: base.bytes,
             replayed_commits: reached.commits,
+            now_seqno: reached.seqno,
+            replaced: None,
+            backup: None,
             backup_id: plan.base.id,
         })
     }

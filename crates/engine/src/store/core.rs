@@ -119,6 +119,8 @@ pub(crate) struct Writer {
     pub(crate) maintenance: Maintenance,
     pub(crate) training: Training,
     pub(crate) archiver: Archiver,
+    /// One restore at a time.
+    pub(crate) restoring: Mutex<()>,
     pub(crate) sync_scheduled: AtomicBool,
 }
 

@@ -120,9 +120,15 @@ impl Core {
     /// Makes a fork, and leaves it closed.
     fn fork(&self, path: &Path) -> Result<ForkReport> {
         self.writer()?;
-        let vfs = &*self.environment.vfs;
         let target = StoreLayout::new(path);
         check_is_outside(&self.layout, &target)?;
+        self.fork_within(path)
+    }
+
+    /// The same, also within the store's own folder.
+    pub(super) fn fork_within(&self, path: &Path) -> Result<ForkReport> {
+        let vfs = &*self.environment.vfs;
+        let target = StoreLayout::new(path);
         let what = format!("a fork of store {}", self.store_id);
         make_at(vfs, &target, &what, || self.make_fork(&target))
     }
@@ -201,7 +207,11 @@ impl Making<'_> {
     /// Brings a segment and its deaths over; how the fork's manifest is to name it.
     fn bring(&mut self, known: &SegmentRef, (from, to): (StoreId, StoreId)) -> Result<SegmentRef> {
         if !self.linked.contains(&known.id) {
-            self.link_or_copy(&self.source.segment_path(known.id), &self.target.segment_path(known.id))?;
+            let (from, to) = (self.source.segment_path(known.id), self.target.segment_path(known.id));
+            if let Some(bytes) = link_or_copy(self.vfs, &from, &to)? {
+                self.copied.0 += 1;
+                self.copied.1 += bytes;
+            }
             self.linked.insert(known.id);
         }
         let deaths = known.deaths.as_ref().map(|deaths| {
@@ -212,18 +222,17 @@ impl Making<'_> {
         });
         Ok(SegmentRef { deaths: deaths.transpose()?, ..known.clone() })
     }
+}
 
-    fn link_or_copy(&mut self, from: &Path, to: &Path) -> Result<()> {
-        match self.vfs.hard_link(from, to) {
-            Err(error) if error.kind() == ErrorKind::Unsupported => {}
-            linked => return linked,
-        }
-        let source = self.vfs.open(from, OpenMode::Read)?;
-        vfs::publish(self.vfs, to, |file| copy(&source, file))?;
-        self.copied.0 += 1;
-        self.copied.1 += source.len()?;
-        Ok(())
+/// Gives a file another name, or, where the file system has no links, copies it, durably; the bytes that were copied.
+pub(super) fn link_or_copy(vfs: &dyn Vfs, from: &Path, to: &Path) -> Result<Option<u64>> {
+    match vfs.hard_link(from, to) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => {}
+        linked => return linked.map(|()| None),
     }
+    let source = vfs.open(from, OpenMode::Read)?;
+    vfs::publish(vfs, to, |file| copy(&source, file))?;
+    source.len().map(Some)
 }
 
 fn copy(from: &Arc<dyn VfsFile>, to: &dyn VfsFile) -> Result<()> {

@@ -64,6 +64,12 @@ impl Drop for Building<'_> {
 }
 
 impl Maintenance {
+    /// Keeps the files of a segment that no manifest names yet.
+    pub(super) fn keep(&self, id: SegmentId) -> Building<'_> {
+        self.building.lock().insert(id);
+        Building { id, maintenance: self }
+    }
+
     /// Whether a segment is being written.
     pub(super) fn is_building(&self, id: SegmentId) -> bool {
         self.building.lock().contains(&id)

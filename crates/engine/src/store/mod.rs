@@ -3,7 +3,7 @@
 //! Read in this order: [`core`] (what there is), [`write`] and [`commit`] (life of a write), [`apply`] (the
 //! one way that state changes), [`rows`] and [`search`] (reading), [`flush`], [`merge`], [`install`],
 //! [`configure`], [`train`], [`rewrite`] and [`compress`] (codecs), [`open`], [`changes`],
-//! [`fork`].
+//! [`fork`], [`switch`].
 
 mod apply;
 pub(crate) mod changes;
@@ -37,6 +37,7 @@ mod search;
 mod shuttled;
 mod snapshot;
 mod stats;
+mod switch;
 mod sync;
 mod train;
 mod vacant;

@@ -264,7 +264,7 @@ pub(super) fn replay(
 }
 
 /// Counts the live rows of the segments at the checkpoint.
-fn count(version: &Version) -> Result<Totals> {
+pub(super) fn count(version: &Version) -> Result<Totals> {
     let mut totals = Totals::default();
     for segment in &version.segments {
         totals.rows += segment.live_rows();
@@ -330,6 +330,7 @@ pub(super) fn assemble(
             maintenance: Maintenance::default(),
             training: Training::default(),
             archiver: Archiver::default(),
+            restoring: Mutex::new(()),
             sync_scheduled: AtomicBool::new(false),
         })
     });

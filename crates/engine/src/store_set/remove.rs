@@ -3,9 +3,7 @@
 //! Its folder gets another name first, in one step: at any moment, and after a crash, the store is there as a whole or not at
 //! all. What lies under such a name is rubbish, which this removal or a later one clears away.
 
-use std::path::Path;
-
-use codegraph_vector_base::vfs::Vfs;
+use codegraph_vector_base::vfs;
 use codegraph_vector_base::{Error, ErrorKind, Result};
 use codegraph_vector_storage::StoreLayout;
 
@@ -29,33 +27,14 @@ impl Kept {
                 return Err(Error::new(ErrorKind::NotFound, "there is no store here").at(&path));
             }
             let rubbish = self.root.join(format!("{REMOVED_PREFIX}{name}"));
-            clear(vfs, &rubbish)?;
+            vfs::remove_tree(vfs, &rubbish)?;
             vfs.rename(&path, &rubbish)?;
             vfs.sync_dir(&self.root)?;
         }
         // Others may make another store of that name meanwhile.
         for name in vfs.list(&self.root)?.iter().filter(|name| name.starts_with(REMOVED_PREFIX)) {
-            clear(vfs, &self.root.join(name))?;
+            vfs::remove_tree(vfs, &self.root.join(name))?;
         }
         Ok(())
-    }
-}
-
-/// Removes a folder with all that is in it, if it is there. Somebody else may be at it as well.
-fn clear(vfs: &dyn Vfs, path: &Path) -> Result<()> {
-    let unless_gone = |outcome: Result<()>| match outcome {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
-    };
-    if !vfs.exists(path)? {
-        return Ok(());
-    }
-    match vfs.list(path) {
-        Ok(names) => {
-            names.iter().try_for_each(|name| clear(vfs, &path.join(name)))?;
-            unless_gone(vfs.remove_dir(path))
-        }
-        // A file, or gone.
-        Err(_) => unless_gone(vfs.remove_file(path)),
     }
 }

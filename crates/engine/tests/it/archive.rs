@@ -27,7 +27,7 @@ fn open_by(sim: &SimVfs, clock: &SimClock) -> PersistentVectorStore {
 }
 
 /// A store whose log is archived when that is asked for.
-fn archived(sim: &SimVfs) -> PersistentVectorStore {
+pub(crate) fn archived(sim: &SimVfs) -> PersistentVectorStore {
     archived_by(sim, &SimClock::default())
 }
 
@@ -39,11 +39,11 @@ fn archived_by(sim: &SimVfs, clock: &SimClock) -> PersistentVectorStore {
     store
 }
 
-fn seqno(store: &PersistentVectorStore) -> SeqNo {
+pub(crate) fn seqno(store: &PersistentVectorStore) -> SeqNo {
     store.stats().unwrap().seqno
 }
 
-fn pieces(sim: &SimVfs) -> Vec<PathBuf> {
+pub(crate) fn pieces(sim: &SimVfs) -> Vec<PathBuf> {
     let is_piece =
         |path: &PathBuf| path.starts_with(BACKUPS) && path.extension().is_some_and(|end| end == "log");
     sim.paths().into_iter().filter(is_piece).collect()

@@ -19,6 +19,7 @@ mod hermitage;
 mod histories;
 mod incremental;
 mod index_life;
+mod live_restore;
 mod maintenance;
 mod metadata_pass;
 mod oracle;

@@ -2,6 +2,8 @@
 //!
 //! All are changed one by one, so that what another version put there, and this one does not know, stays.
 
+use codegraph_vector_base::{Lsn, SeqNo};
+
 use super::Manifest;
 
 /// Before the name of a property, in [`Manifest::settings`].
@@ -9,7 +11,22 @@ const PROPERTY_PREFIX: &str = "property.";
 /// Before the name of a pin.
 const PIN_PREFIX: &str = "changes.pin.";
 
+/// The name of where the line of history began.
+const LINE_BEGAN: &str = "line.began";
+
 impl Manifest {
+    /// The commit as which the store's line of history began, and where, if that was a restore of the store in use: nothing of its
+    /// log before is of this line.
+    pub fn line_began(&self) -> Option<(SeqNo, Lsn)> {
+        let (seqno, lsn) = self.texts(LINE_BEGAN).next()?.1.split_once('@')?;
+        Some((SeqNo(seqno.parse().ok()?), Lsn(lsn.parse().ok()?)))
+    }
+
+    /// Sets it.
+    pub fn set_line_began(&mut self, seqno: SeqNo, lsn: Lsn) {
+        self.set_text(LINE_BEGAN.to_owned(), Some(format!("{seqno}@{lsn}")));
+    }
+
     /// Sets these settings; the others, and the properties and pins, stay as they are.
     pub fn set_settings(&mut self, settings: Vec<(String, String)>) {
         for (name, value) in settings {

@@ -22,6 +22,8 @@ pub(crate) struct Feed {
     holds: Mutex<Vec<Weak<AtomicU64>>>,
     /// The first commit in log files, or behind them, by where they begin: it does not change.
     pub(super) first_commits: Mutex<BTreeMap<Lsn, SeqNo>>,
+    /// Counts the restores of this process, each of which begins another line of history.
+    restores: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,12 +59,23 @@ impl Feed {
             grown: Condvar::new(),
             holds: Mutex::default(),
             first_commits: Mutex::default(),
+            restores: AtomicU64::new(0),
         }
     }
 
     /// Everything up to here is visible.
     pub(crate) fn applied(&self, cut: &Cut) {
         self.change(|ends| ends.applied = (cut.lsn, cut.seqno));
+    }
+
+    /// Another line of history has begun: streams of the old one are over.
+    pub(crate) fn restored(&self) {
+        self.restores.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many have begun in this process.
+    pub(super) fn restores(&self) -> u64 {
+        self.restores.load(Ordering::Acquire)
     }
 
     /// Everything before this is durable.

@@ -74,18 +74,33 @@ impl Core {
     pub(super) fn cursor_of(&self, from: ChangesFrom) -> Result<Cursor> {
         let timeline = self.timeline();
         match from {
-            ChangesFrom::SeqNo(seqno) => Ok(Cursor { timeline, seqno }),
-            ChangesFrom::Cursor(cursor) if cursor.seqno == SeqNo(0) => Ok(Cursor { timeline, ..cursor }),
-            ChangesFrom::Cursor(cursor) if cursor.timeline == timeline => Ok(cursor),
-            ChangesFrom::Cursor(cursor) => {
-                let message = format!(
-                    "the cursor {cursor} is of timeline {}, and the store is on timeline {timeline}, as a restore or \
-                     fork began it: copy the store anew",
-                    cursor.timeline
-                );
-                Err(Error::new(ErrorKind::Gone, message).at(self.layout.root()))
+            ChangesFrom::SeqNo(seqno) => self.on_line(Cursor { timeline, seqno }),
+            ChangesFrom::Cursor(cursor) if cursor.seqno == SeqNo(0) => {
+                self.on_line(Cursor { timeline, ..cursor })
             }
+            ChangesFrom::Cursor(cursor) if cursor.timeline == timeline => self.on_line(cursor),
+            ChangesFrom::Cursor(cursor) => Err(self.of_another_line(cursor)),
         }
+    }
+
+    /// Refuses what lies before the restore that the store's line of history began with: the log there is of another line.
+    fn on_line(&self, cursor: Cursor) -> Result<Cursor> {
+        let began = self.manifests.lock().current.line_began();
+        match began.is_some_and(|(began, _)| cursor.seqno < began) {
+            true => Err(self.gone(cursor.seqno)),
+            false => Ok(cursor),
+        }
+    }
+
+    /// The store is not on the line of a cursor.
+    pub(super) fn of_another_line(&self, cursor: Cursor) -> Error {
+        let message = format!(
+            "the cursor {cursor} is of timeline {}, and the store is on timeline {}, as a restore or fork began it: copy the \
+             store anew",
+            cursor.timeline,
+            self.timeline()
+        );
+        Error::new(ErrorKind::Gone, message).at(self.layout.root())
     }
 
     /// A group boundary before the first change after `seqno`, and as near as is easily found. The log must be held.
@@ -162,8 +177,11 @@ impl Core {
     pub(super) fn oldest_change(&self) -> Result<SeqNo> {
         self.patiently(|core| {
             let limit = core.feed.end().lsn;
+            let began = core.manifests.lock().current.line_began();
             let first = match core.log_files()?.first() {
-                Some(first) => core.first_commit(*first, limit)?,
+                Some(first) => {
+                    core.first_commit((*first).max(began.map_or(*first, |(_, lsn)| lsn)), limit)?
+                }
                 None => None,
             };
             // Without any, all that is durable is in the checkpoint.

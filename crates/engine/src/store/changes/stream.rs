@@ -66,6 +66,8 @@ pub struct Changes {
     prepared: BTreeMap<TxnId, Arc<PreparedTransaction>>,
     /// Up to here the stream may meet decisions about what it has not seen prepared: it keeps the log before it.
     unsettled_to: Option<Lsn>,
+    /// How many lines of history had begun in this process when it did.
+    restores: u64,
     failed: Option<Error>,
 }
 
@@ -78,6 +80,7 @@ impl std::fmt::Debug for Changes {
 impl Changes {
     pub(crate) fn open(core: &Arc<Handle>, from: ChangesFrom) -> Result<Self> {
         core.check_open()?;
+        let restores = core.feed.restores();
         let cursor = core.cursor_of(from)?;
         let hold = core.feed.hold(); // Before anything is looked for, so that it stays.
         let start = core.locate(cursor.seqno)?;
@@ -100,6 +103,7 @@ impl Changes {
             assembler: Assembler::default(),
             prepared,
             unsettled_to,
+            restores,
             failed: None,
         })
     }
@@ -146,6 +150,9 @@ impl Changes {
     }
 
     fn read(&mut self) -> Result<Option<Change>> {
+        if self.core.feed.restores() != self.restores {
+            return Err(self.core.of_another_line(self.cursor));
+        }
         loop {
             if let Some((group, at)) = &mut self.group {
                 while let Some(record) = group.record(*at) {
