@@ -133,7 +133,7 @@ fn explain(error: Error, location: &Location) -> Error {
     error
 }
 
-fn holds_manifest(path: &Path) -> bool {
+pub(crate) fn holds_manifest(path: &Path) -> bool {
     let is_manifest = |name: &str| name.starts_with("MANIFEST-");
     files::names(path).is_ok_and(|names| names.iter().any(|name| is_manifest(name)))
 }

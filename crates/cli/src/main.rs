@@ -15,6 +15,7 @@ mod location;
 mod maintained;
 mod mcp;
 mod measured;
+mod moments;
 mod output;
 mod place;
 mod progress;

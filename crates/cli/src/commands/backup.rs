@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use codegraph_vector::{
-    BackupCheck, BackupCheckReport, BackupManifest, BackupOptions, Error, PruneOptions, PruneReport, Result,
-    Retention,
+    BackupCheck, BackupCheckReport, BackupManifest, BackupOptions, Error, ErrorKind, NamedPoint,
+    PruneOptions, PruneReport, Result, Retention,
 };
 use serde::Serialize;
 
@@ -25,6 +25,7 @@ const DAY_US: u64 = 24 * 3600 * 1_000_000;
 #[command(after_help = "Examples:\n  \
     cgv backup create                     a backup of what is committed now\n  \
     cgv backup list\n  \
+    cgv backup archive on                 any commit can be restored from now on\n  \
     cgv backup prune --last 7 --weekly 4  the seven newest, and one of each of four weeks")]
 pub(crate) struct BackupArgs {
     #[command(subcommand)]
@@ -41,6 +42,21 @@ enum What {
     },
     /// List all backups, oldest first
     List,
+    /// Give the present moment a name, for `cgv restore --to-name`; needs the archive
+    Point {
+        /// The name: 1 to 64 of a-z, 0-9, '.', '_' and '-'
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Forget it instead
+        #[arg(long)]
+        delete: bool,
+    },
+    /// Archive the log, so that any commit can be restored; without a word, say how far it is archived
+    Archive {
+        /// Archive it from now on, or no more, or what is committed right now
+        #[arg(value_name = "WHAT")]
+        what: Option<Archiving>,
+    },
     /// Check that a backup can be restored; exits with 1 if it cannot
     Verify {
         /// The backup
@@ -86,6 +102,29 @@ struct PruneArgs {
     force: bool,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Archiving {
+    /// From now on, by whoever has the store open to write
+    On,
+    /// No more
+    Off,
+    /// What is committed
+    Now,
+}
+
+#[derive(Serialize)]
+struct Archived {
+    enabled: bool,
+    /// The last commit that is in the archive, where that is known.
+    seqno: Option<u64>,
+    gap: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Points {
+    points: Vec<NamedPoint>,
+}
+
 #[derive(Serialize)]
 struct Created {
     backup_id: String,
@@ -99,6 +138,7 @@ struct Created {
 #[derive(Serialize)]
 struct Listed {
     backups: Vec<Shown>,
+    points: Vec<NamedPoint>,
 }
 
 #[derive(Serialize)]
@@ -135,6 +175,8 @@ struct Pruned {
     deleted: Vec<String>,
     objects: u64,
     bytes: u64,
+    /// Pieces of the archived log.
+    pieces: u64,
     dry_run: bool,
 }
 
@@ -142,6 +184,8 @@ pub(crate) fn run(globals: &Globals, args: &BackupArgs) -> Result<(), Failure> {
     match &args.what {
         What::Create { name } => create(globals, name.clone()),
         What::List => list(globals),
+        What::Point { name, delete } => point(globals, name, *delete),
+        What::Archive { what } => archive(globals, *what),
         What::Verify { id, quick } => {
             let check = if *quick { BackupCheck::Quick } else { BackupCheck::Full };
             verify(globals, location::backups(globals)?.verify(id, check)?)
@@ -182,14 +226,66 @@ fn create(globals: &Globals, name: Option<String>) -> Result<(), Failure> {
     })
 }
 
+fn point(globals: &Globals, name: &str, delete: bool) -> Result<(), Failure> {
+    if delete {
+        let backups = location::backups(globals)?;
+        if !backups.delete_point(name)? {
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no restore point {name}")).into());
+        }
+        let document = Points { points: backups.points()? };
+        return output::print(globals.json, &document, |out| writeln!(out, "{name} is forgotten"));
+    }
+    let store = location::open_writing(globals)?;
+    let point = store.create_restore_point(name)?;
+    store.close()?;
+    output::print(globals.json, &point, |out| {
+        writeln!(out, "{} is commit {} on line {}", point.name, point.seqno, point.timeline)
+    })
+}
+
+fn archive(globals: &Globals, what: Option<Archiving>) -> Result<(), Failure> {
+    let Some(what) = what else {
+        let enabled = location::open_reading(globals)?.settings().archive.enabled;
+        let seqno = location::backups(globals)?.archived_seqno()?.map(|seqno| seqno.0);
+        return archived(globals, &Archived { enabled, seqno, gap: None });
+    };
+    let store = location::open_writing(globals)?;
+    match what {
+        Archiving::On => store.configure(|settings| settings.archive.enabled = true)?,
+        Archiving::Off => store.configure(|settings| settings.archive.enabled = false)?,
+        Archiving::Now => {}
+    }
+    let enabled = store.settings().archive.enabled;
+    let seqno = match what {
+        Archiving::Off => None,
+        Archiving::On | Archiving::Now => Some(store.archive_log()?.0),
+    };
+    let document = Archived { enabled, seqno, gap: store.stats()?.archive.gap };
+    store.close()?;
+    archived(globals, &document)
+}
+
+fn archived(globals: &Globals, document: &Archived) -> Result<(), Failure> {
+    output::print(globals.json, document, |out| {
+        let state = if document.enabled { "is archived" } else { "is not archived" };
+        match document.seqno {
+            Some(seqno) => writeln!(out, "the log {state}; the archive has all up to commit {seqno}"),
+            None => writeln!(out, "the log {state}"),
+        }?;
+        document.gap.iter().try_for_each(|gap| writeln!(out, "gap: {gap}; make a backup"))
+    })
+}
+
 fn list(globals: &Globals) -> Result<(), Failure> {
-    let backups = location::backups(globals)?.list()?.into_iter().map(shown).collect();
-    let document = Listed { backups };
+    let all = location::backups(globals)?;
+    let document = Listed { backups: all.list()?.into_iter().map(shown).collect(), points: all.points()? };
     output::print(globals.json, &document, |out| {
         if document.backups.is_empty() {
             return writeln!(out, "no backups; cgv backup create makes one");
         }
-        document.backups.iter().try_for_each(|backup| backup.write(out))
+        document.backups.iter().try_for_each(|backup| backup.write(out))?;
+        let line = |point: &NamedPoint| writeln!(out, "point {}: commit {}", point.name, point.seqno);
+        document.points.iter().try_for_each(line)
     })
 }
 
@@ -252,8 +348,8 @@ fn prune(globals: &Globals, args: &PruneArgs) -> Result<(), Failure> {
 }
 
 fn pruned(globals: &Globals, report: PruneReport, dry_run: bool) -> Result<(), Failure> {
-    let PruneReport { kept, deleted, objects, bytes } = report;
-    let document = Pruned { kept, deleted, objects, bytes, dry_run };
+    let PruneReport { kept, deleted, objects, bytes, pieces } = report;
+    let document = Pruned { kept, deleted, objects, bytes, pieces, dry_run };
     output::print(globals.json, &document, |out| {
         let would = if dry_run { "would be " } else { "" };
         document.deleted.iter().try_for_each(|id| writeln!(out, "{id} {would}removed"))?;

@@ -27,7 +27,6 @@ fn a_store_that_was_lost_is_there_again() {
     for quick in [&["backup", "verify"][..], &["backup", "verify", "--quick"]] {
         assert!(folder.ok(quick).starts_with("ok: backup"), "{quick:?}");
     }
-    assert!(folder.fails(1, &["restore"]).contains("there is a store already"));
     fs::remove_dir_all(folder.store()).unwrap();
     let id = first["backup_id"].as_str().unwrap();
     let restored = folder.json(&["restore", id]);
@@ -80,4 +79,58 @@ fn damage_is_told_and_what_need_not_be_kept_goes() {
     assert!(folder.fails(1, &["restore"]).contains("not what was put there"));
     assert!(folder.fails(1, &["stats"]).contains("no store"));
     assert!(folder.ok(&["backup", "delete", &ids[2]]).starts_with(&ids[2]));
+}
+
+#[test]
+fn a_mistake_is_undone_to_the_commit_the_moment_or_the_name_before_it() {
+    let folder = Folder::new();
+    folder.file("base.npy", npy_rows(&rows(50, 8)));
+    folder.ok(&["import", "base.npy"]);
+    assert!(folder.fails(1, &["backup", "point", "early"]).contains("not archived"));
+    assert_eq!(folder.json(&["backup", "archive", "on"])["seqno"], json!(1));
+    folder.ok(&["backup", "create"]);
+    folder.ok(&["delete", "--id", "7"]);
+    let point = folder.json(&["backup", "point", "good"]);
+    assert_eq!((&point["name"], &point["seqno"]), (&json!("good"), &json!(2)));
+    let good = folder.ok(&["export"]);
+    folder.ok(&["delete", "--id", "8"]);
+    let bad = folder.ok(&["export"]);
+    assert_eq!(folder.json(&["backup", "archive"]), json!({"enabled": true, "seqno": 3, "gap": null}));
+    assert_eq!(folder.json(&["backup", "list"])["points"][0]["name"], json!("good"));
+    // In the store that is there.
+    let restored = folder.json(&["restore", "--to-seqno", "2"]);
+    assert_eq!(
+        (
+            &restored["seqno"],
+            &restored["now_seqno"],
+            &restored["replayed_commits"],
+            &restored["active_vectors"]
+        ),
+        (&json!(2), &json!(4), &json!(1), &json!(49))
+    );
+    assert_eq!(folder.ok(&["export"]), good);
+    let replaced = restored["replaced"].as_str().unwrap();
+    assert_eq!(folder.here(&["export", "--store", replaced]).out, bad);
+    // To what was undone, and back by name.
+    folder.ok(&["restore", "--to-seqno", "3"]);
+    assert_eq!(folder.ok(&["export"]), bad);
+    folder.ok(&["restore", "--to-name", "good"]);
+    assert_eq!(folder.ok(&["export"]), good);
+    let said = folder.ok(&["restore", "--to-time", "2999-01-01T00:00:00Z"]);
+    assert!(said.contains("what it was is kept in"), "{said}");
+    assert_eq!(folder.ok(&["export"]), good, "the line that was committed to last");
+    assert!(folder.fails(1, &["restore", "--to-time", "2001-01-01T00:00"]).contains("no backup is as old"));
+    assert!(folder.fails(2, &["restore", "--to-time", "soon"]).contains("is no time"));
+    assert!(folder.fails(1, &["restore", "--to-seqno", "99"]).contains("ends at commit"));
+    assert_eq!(folder.ok(&["export"]), good);
+    assert_eq!(folder.json(&["restore", "--forget-replaced"])["removed"], json!(4));
+    assert!(folder.ok(&["verify"]).starts_with("ok: "));
+    // All of it, after the store was lost.
+    folder.ok(&["delete", "--id", "9"]);
+    let last = folder.ok(&["export"]);
+    fs::remove_dir_all(folder.store()).unwrap();
+    folder.ok(&["restore", "--to-latest"]);
+    assert_eq!(folder.ok(&["export"]), last);
+    folder.ok(&["backup", "point", "good", "--delete"]);
+    assert!(folder.fails(1, &["backup", "point", "good", "--delete"]).contains("no restore point"));
 }

@@ -9,7 +9,7 @@ use codegraph_vector_objects::{Put, Written, get_all};
 use serde::{Deserialize, Serialize};
 
 use super::format::BackupManifest;
-use super::piece::{MAX_HEAD_BYTES, Piece, PieceHead, PieceWriter};
+use super::piece::{MAX_HEAD_BYTES, Piece, PieceHead, PieceWriter, last_commit};
 use super::repository::{Repository, rfc3339};
 
 const PIECE_SUFFIX: &str = ".log";
@@ -244,6 +244,17 @@ impl Repository {
             }
         }
         Ok(newest.1)
+    }
+
+    /// The last commit that is archived of that line.
+    pub(super) fn archived_seqno(&self) -> Result<Option<SeqNo>> {
+        let line = self.newest_line(&self.readable()?)?;
+        for first in self.pieces(line)?.into_iter().rev() {
+            if let Some(seqno) = last_commit(&self.piece_head(line, first)?) {
+                return Ok(Some(seqno));
+            }
+        }
+        Ok(None)
     }
 
     /// The last backup that is not behind a place on a line, and the line whose log leads from it to that place: the line

@@ -245,6 +245,14 @@ impl Backups {
         self.repository.delete(&self.environment, id)
     }
 
+    /// The last commit in the archive of the line of history that was committed to last; `None` if nothing of it is archived.
+    ///
+    /// # Errors
+    /// What the target says.
+    pub fn archived_seqno(&self) -> Result<Option<SeqNo>> {
+        self.repository.archived_seqno()
+    }
+
     /// All restore points, by name.
     ///
     /// # Errors

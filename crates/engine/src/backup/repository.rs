@@ -120,6 +120,24 @@ impl Repository {
         Ok(self.ids()?.into_iter().map(|id| (id.clone(), self.read(&id))).collect())
     }
 
+    /// All backups that can be read, oldest first.
+    ///
+    /// # Errors
+    /// Why the last of them cannot be, if none can.
+    pub(super) fn readable(&self) -> Result<Vec<BackupManifest>> {
+        let (mut readable, mut failure) = (Vec::new(), None);
+        for (_, backup) in self.all()? {
+            match backup {
+                Ok(backup) => readable.push(backup),
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure.filter(|_| readable.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(readable),
+        }
+    }
+
     /// Lets an object's content pass by, piece by piece, and holds it against its name and size.
     ///
     /// # Errors

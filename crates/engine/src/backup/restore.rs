@@ -216,14 +216,14 @@ impl Repository {
             }
             return Ok(Plan { line: base.manifest.timeline, base, until });
         }
-        let all: Vec<_> = self.all()?.into_iter().filter_map(|(_, backup)| backup.ok()).collect();
+        let all = self.readable()?;
         let newest = self.newest_line(&all)?;
         let (base, line) = self.base_of(newest, &all, |base| is_before(base, until))?;
         Ok(Plan { base, line, until })
     }
 
     fn plan_of_name(&self, name: &str) -> Result<Plan> {
-        let all: Vec<_> = self.all()?.into_iter().filter_map(|(_, backup)| backup.ok()).collect();
+        let all = self.readable()?;
         if let Some(point) = self.points()?.into_iter().find(|point| point.name == name) {
             let until = Until::SeqNo(SeqNo(point.seqno));
             let (base, line) = self.base_of(point.timeline, &all, |base| is_before(base, until))?;

@@ -171,7 +171,7 @@ fn what_cannot_be_restored_leaves_the_store_as_it_is() {
             assert_holds(&reopen(&image).unwrap(), &now);
         }
     }
-    assert!(refused > 8, "{refused} of {} were refused", targets.len() * 3);
+    assert!(refused >= 8, "{refused} of {} were refused", targets.len() * 3);
     // No room for it.
     let store = reopen(&sim).unwrap();
     let mut full = 0;
