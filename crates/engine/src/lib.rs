@@ -36,6 +36,7 @@ mod options;
 mod persistent;
 mod persistent_maintenance;
 mod pool;
+mod quarantine;
 mod record;
 mod record_prepared;
 mod rows;
@@ -86,12 +87,13 @@ pub use options::{
     MaintenanceTimeZone, MaintenanceWindows, OpenOptions, Settings, TransactionConfig,
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
+pub use quarantine::QuarantinedSegment;
 pub use store::{
     CacheStatistics, Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, CheckpointInfo,
     CommitReceipt, Cursor, ForkOptions, ForkReport, HybridRequest, InDoubt, IndexStatistics, JobKind,
     JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport,
-    ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata,
-    VerifyReport, Write, WriteOutcome,
+    RepairReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest,
+    VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
 pub use store_set::{StoreSet, StoreSetConfig, StoreSetStatistics};
 pub use text::QUALIFIED_NAME;

@@ -8,6 +8,7 @@ use codegraph_vector_ann::Metric;
 use codegraph_vector_ann::codec::{CodecSpec, Scope};
 use codegraph_vector_base::{ErrorKind, NodeId, Result, SeqNo, StoreId, TxnId};
 
+use crate::backup::BackupsAt;
 use crate::compression::{CompressProgress, CompressReport, CompressRequest, Compression, Keep};
 use crate::consistency::{ConsistencyManager, IsolationLevel, Transaction, TransactionOptions, transact};
 use crate::filter::Filter;
@@ -94,10 +95,9 @@ impl PersistentVectorStore {
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let backups = options.backups.clone().unwrap_or_else(|| default_backups(path));
-        Ok(Self {
-            core: Handle::new(crate::store::open(path.to_owned(), &options)?),
-            backups: backups.into(),
-        })
+        let core = crate::store::open(path.to_owned(), &options)?;
+        core.repair_from(BackupsAt::of(&core, &backups));
+        Ok(Self { core: Handle::new(core), backups: backups.into() })
     }
 
     /// The store's folder.

@@ -15,7 +15,7 @@ mod vectors;
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{Error, NodeId, Result, RowChecksum, RowOrdinal, SeqNo, StoreId};
@@ -25,6 +25,7 @@ use codegraph_vector_storage::{SectionKind, SegmentFile, StoreLayout, read_death
 use crate::cache::Caches;
 use crate::deaths::Deaths;
 use crate::filter::Filter;
+use crate::quarantine::Damage;
 use crate::rows::{
     Candidates, Columns, IdFilter, IdIndex, Ids, PayloadBlock, PayloadIndex, PayloadReader, RowColumns,
 };
@@ -72,6 +73,7 @@ pub(crate) struct Segment {
     payload_index: PayloadIndex<SectionRef>,
     text: StoredText,
     dimension: usize,
+    damage: OnceLock<Damage>,
 }
 
 impl Segment {
@@ -106,6 +108,7 @@ impl Segment {
             text: StoredText::default(),
             file,
             dimension,
+            damage: OnceLock::new(),
         };
         if segment.columns.checksum_sum()? != info.checksum_sum {
             return Err(Error::corrupt(
@@ -131,6 +134,16 @@ impl Segment {
     /// The file.
     pub(crate) fn file(&self) -> &SegmentFile {
         &self.file
+    }
+
+    /// What was found to be wrong with it, if anything was.
+    pub(crate) fn damage(&self) -> Option<&Damage> {
+        self.damage.get()
+    }
+
+    /// Takes down what is wrong with it, unless something is already.
+    pub(crate) fn quarantine(&self, damage: Damage) -> bool {
+        self.damage.set(damage).is_ok()
     }
 
     /// Where `id` is, dead or alive.

@@ -17,6 +17,7 @@ mod claims;
 mod create;
 mod format;
 mod prune;
+mod repair;
 mod repository;
 mod restore;
 mod verify;
@@ -28,6 +29,7 @@ use codegraph_vector_base::{Result, StoreId};
 pub use create::{BackupOptions, BackupProgress, BackupReport};
 pub use format::{BackupFile, BackupManifest};
 pub use prune::{PruneOptions, PruneReport, Retention};
+pub(crate) use repair::BackupsAt;
 pub use restore::RestoreReport;
 pub use verify::{BackupCheck, BackupCheckReport};
 

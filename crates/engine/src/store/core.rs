@@ -20,6 +20,7 @@ use super::maintenance::{Background, Maintenance};
 use super::open::RecoveryReport;
 use super::prepared::Held;
 use super::read_point::{Floor, read_point};
+use super::repair::RepairSource;
 use super::ring::Validating;
 use super::train::Training;
 use crate::budget::Budget;
@@ -65,6 +66,10 @@ pub(crate) struct Core {
     /// Transactions that are open, or were prepared in this process.
     pub(crate) transactions: Registry,
     pub(crate) closed: AtomicBool,
+    /// Whether it is an error if a segment cannot be opened.
+    pub(crate) refuses_damaged: bool,
+    /// Where damaged files are fetched from.
+    pub(crate) repair_source: OnceLock<Box<dyn RepairSource>>,
 }
 
 /// Where `apply` stands.
@@ -103,6 +108,8 @@ pub(crate) struct Writer {
     pub(crate) flushing: Mutex<()>,
     /// One merge at a time.
     pub(crate) merging: Mutex<()>,
+    /// One repair at a time.
+    pub(crate) repairing: Mutex<()>,
     pub(crate) next_segment: AtomicU64,
     pub(crate) flush_job: Background,
     pub(crate) merge_job: Background,
@@ -110,6 +117,7 @@ pub(crate) struct Writer {
     pub(crate) index_job: Background,
     pub(crate) coding_job: Background,
     pub(crate) checkpoint_job: Background,
+    pub(crate) repair_job: Background,
     pub(crate) maintenance: Maintenance,
     pub(crate) training: Training,
     pub(crate) sync_scheduled: AtomicBool,

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::backups_of;
 use super::config::{Limits, StoreSetConfig, StoreSetStatistics};
 use super::slots::{Found, Slots, Turn};
+use crate::backup::BackupsAt;
 use crate::budget::Budget;
 use crate::cache::CachePools;
 use crate::options::OpenOptions;
@@ -170,6 +171,8 @@ impl Kept {
         let opened = self.open_core(path, how).inspect_err(|_| {
             self.counters.failed.fetch_add(1, Ordering::Relaxed);
         })?;
+        let backups = backups_of(path, &self.config.options);
+        opened.repair_from(BackupsAt::of(&opened, &backups));
         std::mem::forget(busy);
         self.counters.opened.fetch_add(1, Ordering::Relaxed);
         let handle = self.slots.lock().opened(path, opened, |core, turn| self.handle(path, core, turn));
