@@ -23,6 +23,7 @@ use codegraph_vector_storage::manifest::{Contents, SegmentRef};
 use codegraph_vector_storage::{SectionKind, SegmentFile, StoreLayout, read_deaths};
 
 use crate::cache::Caches;
+use crate::compression::Keep;
 use crate::deaths::Deaths;
 use crate::filter::Filter;
 use crate::quarantine::Damage;
@@ -139,6 +140,12 @@ impl Segment {
     /// What was found to be wrong with it, if anything was.
     pub(crate) fn damage(&self) -> Option<&Damage> {
         self.damage.get()
+    }
+
+    /// Whether a section only speeds up what is found without it, too, where it is damaged.
+    pub(crate) fn gets_by_without(&self, section: SectionKind) -> bool {
+        let has_vectors = self.keep() > Keep::None;
+        section == kind::INDEX || has_vectors && (section == kind::CODES || section == kind::CODEBOOKS)
     }
 
     /// Takes down what is wrong with it, unless something is already.

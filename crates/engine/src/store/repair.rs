@@ -112,13 +112,14 @@ impl Core {
         let _one_at_a_time = writer.repairing.lock();
         let mut report = RepairReport::default();
         self.rewrite_deaths()?;
-        for bad in self.quarantined() {
-            if self.repair_one(bad.segment)? {
-                report.repaired.push(bad.segment);
+        for id in self.damaged() {
+            if self.repair_one(id)? {
+                report.repaired.push(id);
             }
         }
         if give_up {
             self.give_up(&mut report)?;
+            self.let_go()?;
         }
         report.left = self.quarantined();
         if !report.repaired.is_empty() || !report.given_up.is_empty() {
@@ -128,6 +129,14 @@ impl Core {
             }
         }
         Ok(report)
+    }
+
+    /// Segments that are quarantined, and those that get by without what is damaged in them.
+    fn damaged(&self) -> Vec<SegmentId> {
+        let version = self.version.load();
+        let is_bad = |segment: &&Arc<Segment>| segment.damage().is_some() || segment.file().quarantined() > 0;
+        let open = version.segments.iter().filter(is_bad).map(|segment| segment.info.id);
+        open.chain(version.missing.segments.iter().map(|missing| missing.info.id)).collect()
     }
 
     /// Fetches what is damaged of a segment, and puts it in its place; `false` if it is not to be had.

@@ -423,6 +423,7 @@ impl Core {
             Source::Segment(at, ordinal) | Source::Checked(at, ordinal) => {
                 let segment = &version.segments[at as usize];
                 let is_needed = request.with_vector || matches!(source, Source::Segment(..));
+                segment.check_norm(ordinal)?;
                 let vector = is_needed.then(|| segment.vector(ordinal)).transpose()?;
                 let vector = vector.filter(|_| request.with_vector).map(Cow::into_owned);
                 let encoded =

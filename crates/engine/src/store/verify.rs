@@ -176,7 +176,7 @@ impl Core {
     fn verify_segment(&self, segment: &Arc<Segment>, scrub: &mut Scrub) -> Result<()> {
         let found = scrub.report.bad_blocks.len();
         if !self.verify_blocks(&segment.info, scrub)? {
-            self.quarantine_bad(segment, scrub.report.bad_blocks.get(found));
+            self.quarantine_bad(segment, &scrub.report.bad_blocks[found..]);
             return Ok(()); // Its rows are damaged too; the blocks say where.
         }
         scrub.report.rows += u64::from(segment.rows());
@@ -192,14 +192,17 @@ impl Core {
         scrub.judge(segment.file().path(), verified)
     }
 
-    /// Quarantines a segment whose file is bad, and each of its blocks that is.
-    fn quarantine_bad(&self, segment: &Segment, first: Option<&BadBlock>) {
-        let Some(bad) = first else { return }; // It is gone: cleared away, or missed in the end.
+    /// Quarantines a segment some of whose bytes are bad that it does not get by without, and each block that is bad.
+    fn quarantine_bad(&self, segment: &Segment, found: &[BadBlock]) {
         let path = segment.file().path();
         if let Ok(file) = self.environment.vfs.open(path, codegraph_vector_base::vfs::OpenMode::Read) {
             segment.file().scrub(&*file);
         }
-        self.quarantine(segment, &Error::corrupt(path, bad.offset, bad.what.clone()));
+        let is_spared = |bad: &&BadBlock| bad.section.is_some_and(|section| segment.gets_by_without(section));
+        // None if the file is gone: it was cleared away, or is missed in the end.
+        if let Some(bad) = found.iter().find(|bad| !is_spared(bad)) {
+            self.quarantine(segment, &Error::corrupt(path, bad.offset, bad.what.clone()));
+        }
     }
 
     fn verify_deaths(
@@ -285,10 +288,14 @@ impl Core {
             let log = StoreLayout::parse_wal_name(name).map(|first| first < floor);
             segment.or(deaths).or(manifest).or(log).unwrap_or(false)
         };
-        missing
-            .iter()
-            .filter(|(path, _)| !gone_for_good(path))
-            .for_each(|(path, error)| report.blame(path, error));
+        let version = self.version.load();
+        for (path, error) in missing.iter().filter(|(path, _)| !gone_for_good(path)) {
+            report.blame(path, error);
+            // Maps of it stay, but what is read from it is not there.
+            if let Some(segment) = version.segments.iter().find(|segment| segment.file().path() == path) {
+                self.quarantine(segment, &Error::corrupt(path, 0, "a file of the store is missing"));
+            }
+        }
         Ok(report)
     }
 }
