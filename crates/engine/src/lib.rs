@@ -6,7 +6,8 @@
 //! - an acknowledged write is on the disk, whole, and survives a power cut at any moment;
 //! - nothing is ever read that a power cut could take back;
 //! - a batch, and the replacement of a path, happen as a whole or not at all;
-//! - damaged bytes are an error that names file and offset, never a wrong answer.
+//! - damaged bytes are never a wrong answer: an error that names file and offset, or a search that says it is
+//!   [`degraded`](SearchResults::degraded).
 //!
 //! The first two hold under [`Durability::Sync`], the default; the others trade them for speed, and say so in
 //! their receipts.
