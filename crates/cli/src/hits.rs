@@ -24,6 +24,8 @@ const ASIDE: Style = Style::new().dimmed();
 #[derive(Debug, Serialize)]
 pub(crate) struct Hits {
     pub(crate) matches: Vec<Hit>,
+    /// Whether nodes are left out because they lie in a damaged part of the store.
+    pub(crate) degraded: bool,
 }
 
 /// A node that was found.

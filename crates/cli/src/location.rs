@@ -150,6 +150,14 @@ fn tell_of_recovery(store: &PersistentVectorStore) {
             path.display()
         ));
     }
+    for bad in store.quarantined() {
+        eprintln_quiet(&format!(
+            "warning: {} is damaged at byte {} ({}); its segment is left out, see cgv verify --repair",
+            bad.path.display(),
+            bad.offset,
+            bad.what
+        ));
+    }
     if let Some(cut) = &report.cut {
         eprintln_quiet(&format!(
             "note: the store was not closed; {} bytes behind byte {} of {} had never been acknowledged and were left out",

@@ -118,7 +118,8 @@ fn some_reads() -> ReadSet {
     reads.counted(rules, SeqNo(2), &Filter::everything());
     reads.watch(SeqNo(1), Predicate::Path("src/b.rs".to_owned()), Some([7].into_iter().collect()));
     let score_kind = ScoreKind::Cosine;
-    let results = SearchResults { matches: Vec::new(), score_kind, seqno: SeqNo(2), exact: true };
+    let results =
+        SearchResults { matches: Vec::new(), score_kind, seqno: SeqNo(2), exact: true, degraded: false };
     reads.searched(rules, SeqNo(2), &SearchRequest::new([0.5; 4], 3), &results);
     reads
 }

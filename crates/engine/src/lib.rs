@@ -6,7 +6,8 @@
 //! - an acknowledged write is on the disk, whole, and survives a power cut at any moment;
 //! - nothing is ever read that a power cut could take back;
 //! - a batch, and the replacement of a path, happen as a whole or not at all;
-//! - damaged bytes are an error that names file and offset, never a wrong answer.
+//! - damaged bytes are never a wrong answer: an error that names file and offset, or a search that says it is
+//!   [`degraded`](SearchResults::degraded).
 //!
 //! The first two hold under [`Durability::Sync`], the default; the others trade them for speed, and say so in
 //! their receipts.
@@ -36,6 +37,7 @@ mod options;
 mod persistent;
 mod persistent_maintenance;
 mod pool;
+mod quarantine;
 mod record;
 mod record_prepared;
 mod rows;
@@ -87,12 +89,13 @@ pub use options::{
     MaintenanceConfig, MaintenanceTimeZone, MaintenanceWindows, OpenOptions, Settings, TransactionConfig,
 };
 pub use persistent::{PersistentVectorStore, StorageHeader};
+pub use quarantine::QuarantinedSegment;
 pub use store::{
     CacheStatistics, Change, ChangePin, ChangeStatistics, Changes, ChangesFrom, CheckpointInfo,
     CommitReceipt, Cursor, ForkOptions, ForkReport, HybridRequest, InDoubt, IndexStatistics, JobKind,
     JobStatistics, MAX_LIMIT, MaintenanceStatistics, Match, MergeReport, PendingWrite, RecoveryReport,
-    ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest, VectorMetadata,
-    VerifyReport, Write, WriteOutcome,
+    RepairReport, ScoreKind, SearchRequest, SearchResults, Snapshot, StoreStatistics, TextRequest,
+    VectorMetadata, VerifyReport, Write, WriteOutcome,
 };
 pub use store_set::{StoreSet, StoreSetConfig, StoreSetStatistics};
 pub use text::QUALIFIED_NAME;

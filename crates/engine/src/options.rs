@@ -372,6 +372,10 @@ pub struct OpenOptions {
     pub must_exist: bool,
     /// Opens for reading only, beside whoever writes: takes no lock, writes nothing.
     pub read_only: bool,
+    /// Refuses to open a store one of whose segments is so damaged that it cannot be opened. Unless said, what there is
+    /// else is served: searches say that they are [`degraded`](crate::SearchResults::degraded), and nothing is written until
+    /// the segment is repaired or given up.
+    pub refuse_damaged: bool,
     /// Settings for this opening; `None` takes those kept in the store. How an existing store is compressed is its
     /// own: `compression` and `compression_lossy` are taken for a new one only.
     pub settings: Option<Settings>,

@@ -80,7 +80,8 @@ impl PersistentVectorStore {
     ///
     /// # Errors
     /// `InvalidInput` if the store there has another dimension, or the folder is something else;
-    /// `Busy` if it is open for writing elsewhere; `Corrupt` if it is damaged where it matters now.
+    /// `Busy` if it is open for writing elsewhere; `Corrupt` if its manifests or its log are damaged. Damaged segments are
+    /// left out; see [`quarantined`](Self::quarantined).
     pub fn new(path: impl AsRef<Path>, backups: impl AsRef<Path>, dimension: usize) -> Result<Self> {
         let backups = Some(backups.as_ref().to_owned());
         Self::open(path, OpenOptions { dimension: Some(dimension), backups, ..OpenOptions::default() })

@@ -3,7 +3,8 @@
 use codegraph_vector_base::Result;
 
 use crate::persistent::PersistentVectorStore;
-use crate::store::MergeReport;
+use crate::quarantine::QuarantinedSegment;
+use crate::store::{MergeReport, RepairReport};
 
 impl PersistentVectorStore {
     /// Merges at most `max` segments, those of which most is gained: a part of what is due in the background, else the
@@ -45,5 +46,20 @@ impl PersistentVectorStore {
     /// `ReadOnly`, `Closed`.
     pub fn resume_maintenance(&self) -> Result<()> {
         self.core.resume_maintenance()
+    }
+
+    /// Segments in quarantine: something bad was met in them. Searches leave them out, and say so.
+    pub fn quarantined(&self) -> Vec<QuarantinedSegment> {
+        self.core.quarantined()
+    }
+
+    /// Repairs what is quarantined, from the newest backups that have it. With [`background`](crate::Settings::background) this is also begun by
+    /// itself, whenever something is found. With `give_up`, segments that no backup has leave the store, with all their rows.
+    ///
+    /// # Errors
+    /// `ReadOnly` if it was opened for reading; `Closed`; what keeps the backups from being read; `Corrupt` if what is there
+    /// in the end is not what the manifest says.
+    pub fn repair(&self, give_up: bool) -> Result<RepairReport> {
+        self.core.repair(give_up)
     }
 }

@@ -15,7 +15,7 @@ mod vectors;
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{Error, NodeId, Result, RowChecksum, RowOrdinal, SeqNo, StoreId};
@@ -23,8 +23,10 @@ use codegraph_vector_storage::manifest::{Contents, SegmentRef};
 use codegraph_vector_storage::{SectionKind, SegmentFile, StoreLayout, read_deaths};
 
 use crate::cache::Caches;
+use crate::compression::Keep;
 use crate::deaths::Deaths;
 use crate::filter::Filter;
+use crate::quarantine::Damage;
 use crate::rows::{
     Candidates, Columns, IdFilter, IdIndex, Ids, PayloadBlock, PayloadIndex, PayloadReader, RowColumns,
 };
@@ -72,6 +74,7 @@ pub(crate) struct Segment {
     payload_index: PayloadIndex<SectionRef>,
     text: StoredText,
     dimension: usize,
+    damage: OnceLock<Damage>,
 }
 
 impl Segment {
@@ -106,6 +109,7 @@ impl Segment {
             text: StoredText::default(),
             file,
             dimension,
+            damage: OnceLock::new(),
         };
         if segment.columns.checksum_sum()? != info.checksum_sum {
             return Err(Error::corrupt(
@@ -131,6 +135,22 @@ impl Segment {
     /// The file.
     pub(crate) fn file(&self) -> &SegmentFile {
         &self.file
+    }
+
+    /// What was found to be wrong with it, if anything was.
+    pub(crate) fn damage(&self) -> Option<&Damage> {
+        self.damage.get()
+    }
+
+    /// Whether a section only speeds up what is found without it, too, where it is damaged.
+    pub(crate) fn gets_by_without(&self, section: SectionKind) -> bool {
+        let has_vectors = self.keep() > Keep::None;
+        section == kind::INDEX || has_vectors && (section == kind::CODES || section == kind::CODEBOOKS)
+    }
+
+    /// Takes down what is wrong with it, unless something is already.
+    pub(crate) fn quarantine(&self, damage: Damage) -> bool {
+        self.damage.set(damage).is_ok()
     }
 
     /// Where `id` is, dead or alive.

@@ -30,7 +30,7 @@ pub use language::Language;
 pub use node::{NodeKind, ParsedFile, ParsedNode};
 pub use parse::parse;
 pub use root::root_of;
-pub use search::{SearchBy, SearchOptions, node_at, qualified_name, search_like, search_text};
+pub use search::{Found, SearchBy, SearchOptions, node_at, qualified_name, search_like, search_text};
 pub use snippet::{Snippet, SnippetLine, printable, snippet};
 pub use source::{Source, files, source};
 pub use stop::Stop;

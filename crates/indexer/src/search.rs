@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use codegraph_vector::{
-    AttributeValue, Filter, Match, NodeId, NodeMetadata, QUALIFIED_NAME, Result, SearchRequest, Snapshot,
-    TextRequest,
+    AttributeValue, Filter, Match, NodeId, NodeMetadata, QUALIFIED_NAME, Result, SearchRequest,
+    SearchResults, Snapshot, TextRequest,
 };
 
 use crate::embed::Embedder;
@@ -38,6 +38,22 @@ pub struct SearchOptions {
     pub exact: bool,
 }
 
+/// What a search found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Best first, with metadata.
+    pub matches: Vec<Match>,
+    /// Whether nodes are left out because they lie in a damaged segment; see
+    /// [`SearchResults::degraded`](codegraph_vector::SearchResults::degraded).
+    pub degraded: bool,
+}
+
+impl From<SearchResults> for Found {
+    fn from(results: SearchResults) -> Self {
+        Self { matches: results.matches, degraded: results.degraded }
+    }
+}
+
 /// The nodes that answer a question best, best first, with metadata. None if no word of it is known.
 ///
 /// # Errors
@@ -47,20 +63,21 @@ pub fn search_text(
     by: SearchBy<'_>,
     text: &str,
     options: &SearchOptions,
-) -> Result<Vec<Match>> {
+) -> Result<Found> {
     let by_text = TextRequest { filter: narrowed(&options.filter), ..TextRequest::new(text, options.limit) };
     let (embedder, fused) = match by {
         SearchBy::Both(embedder) => (embedder, true),
         SearchBy::Vector(embedder) => (embedder, false),
-        SearchBy::Text => return Ok(snapshot.search_text(&by_text)?.matches),
+        SearchBy::Text => return Ok(snapshot.search_text(&by_text)?.into()),
     };
-    let mut matches = by_vector(snapshot, embedder, text, options)?;
+    let mut found = by_vector(snapshot, embedder, text, options)?;
     if fused {
-        let ranking: Vec<NodeId> = matches.iter().map(|found| found.node_id).collect();
-        return Ok(snapshot.search_fused(&by_text, &ranking, TEXT_SHARE)?.matches);
+        let ranking: Vec<NodeId> = found.matches.iter().map(|found| found.node_id).collect();
+        let fused = Found::from(snapshot.search_fused(&by_text, &ranking, TEXT_SHARE)?);
+        return Ok(Found { degraded: found.degraded || fused.degraded, ..fused });
     }
-    matches.truncate(options.limit);
-    Ok(matches)
+    found.matches.truncate(options.limit);
+    Ok(found)
 }
 
 /// The nodes that an embedder finds, best first; more than were asked for.
@@ -69,26 +86,26 @@ fn by_vector(
     embedder: &dyn Embedder,
     text: &str,
     options: &SearchOptions,
-) -> Result<Vec<Match>> {
+) -> Result<Found> {
     let vector = embedder.embed_query(text)?;
     // A vector without a direction is near to nothing.
     if vector.iter().all(|number| *number == 0.0) {
-        return Ok(Vec::new());
+        return Ok(Found::default());
     }
     // None at all is for the store to refuse.
     let limit = if options.limit == 0 { 0 } else { options.limit.max(RECONSIDERED) };
-    let mut matches = snapshot.search(&options.request(vector, limit))?.matches;
-    embedder.reconsider(text, &mut matches);
-    matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.node_id.cmp(&b.node_id)));
-    Ok(matches)
+    let mut found = Found::from(snapshot.search(&options.request(vector, limit))?);
+    embedder.reconsider(text, &mut found.matches);
+    found.matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.node_id.cmp(&b.node_id)));
+    Ok(found)
 }
 
 /// The nodes most like another one, which is not among them; best first, with metadata.
 ///
 /// # Errors
 /// `NotFound` if there is no such node; whatever the store fails with.
-pub fn search_like(snapshot: &Snapshot, id: NodeId, options: &SearchOptions) -> Result<Vec<Match>> {
-    Ok(snapshot.search_like(id, &options.request(Vec::new(), options.limit))?.matches)
+pub fn search_like(snapshot: &Snapshot, id: NodeId, options: &SearchOptions) -> Result<Found> {
+    Ok(snapshot.search_like(id, &options.request(Vec::new(), options.limit))?.into())
 }
 
 impl SearchOptions {

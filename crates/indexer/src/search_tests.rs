@@ -55,8 +55,8 @@ fn store() -> (TempDir, Snapshot) {
     (folder, snapshot)
 }
 
-fn ids(matches: Result<Vec<Match>>) -> Vec<NodeId> {
-    matches.unwrap().into_iter().map(|found| found.node_id).collect()
+fn ids(found: Result<Found>) -> Vec<NodeId> {
+    found.unwrap().matches.into_iter().map(|found| found.node_id).collect()
 }
 
 #[test]
@@ -64,11 +64,13 @@ fn a_question_finds_what_is_near_it() {
     let (_folder, snapshot) = store();
     let mut options = SearchOptions { limit: 2, filter: Filter::everything(), exact: false };
     assert_eq!(ids(search_text(&snapshot, SearchBy::Vector(&TwoWords), "the left one", &options)), [2, 3]);
-    let found = search_text(&snapshot, SearchBy::Vector(&TwoWords), "right", &options).unwrap();
+    let found = search_text(&snapshot, SearchBy::Vector(&TwoWords), "right", &options).unwrap().matches;
     assert_eq!(found[0].metadata.as_ref().and_then(qualified_name), Some("m::left::f"));
     options.filter = Filter::path("src/b.rs");
     assert_eq!(ids(search_text(&snapshot, SearchBy::Vector(&TwoWords), "left right", &options)), [6]);
-    assert!(search_text(&snapshot, SearchBy::Vector(&TwoWords), "neither", &options).unwrap().is_empty());
+    assert!(
+        search_text(&snapshot, SearchBy::Vector(&TwoWords), "neither", &options).unwrap().matches.is_empty()
+    );
     options.limit = 0;
     assert_eq!(
         search_text(&snapshot, SearchBy::Vector(&TwoWords), "left", &options).unwrap_err().kind(),
@@ -101,7 +103,7 @@ fn what_is_like_a_node_is_not_that_node() {
     assert_eq!(ids(search_like(&snapshot, 4, &options)), [6, 5]);
     let options = SearchOptions { limit: 9, filter: Filter::path("src/b.rs"), exact: false };
     assert_eq!(ids(search_like(&snapshot, 4, &options)), [6]);
-    assert!(search_like(&snapshot, 6, &options).unwrap().is_empty());
+    assert!(search_like(&snapshot, 6, &options).unwrap().matches.is_empty());
     assert_eq!(search_like(&snapshot, 99, &options).unwrap_err().kind(), ErrorKind::NotFound);
 }
 

@@ -71,6 +71,8 @@ struct Summary {
     p99_us: f64,
     /// Whether what was found is nearest for sure, for every query.
     exact: bool,
+    /// Whether damaged segments were left out of any.
+    degraded: bool,
 }
 
 /// What one query found.
@@ -78,6 +80,7 @@ struct Found {
     query: usize,
     matches: Vec<(NodeId, f32)>,
     exact: bool,
+    degraded: bool,
     took: Duration,
 }
 
@@ -185,9 +188,9 @@ fn run_some(
         let start = clock.monotonic();
         let results = store.search(request).map_err(|error| error.context(format_args!("query {query}")))?;
         let took = clock.monotonic() - start;
-        let exact = results.exact;
+        let (exact, degraded) = (results.exact, results.degraded);
         let matches = results.matches.into_iter().map(|found| (found.node_id, found.score)).collect();
-        found.push(Found { query, matches, exact, took });
+        found.push(Found { query, matches, exact, degraded, took });
     }
 }
 
@@ -199,7 +202,8 @@ impl Summary {
         let (p50_us, p99_us) = (percentile(&times, 50), percentile(&times, 99));
         let (queries, k, threads) = (found.len(), args.k, args.threads.get());
         let exact = found.iter().all(|found| found.exact);
-        Self { queries, k, threads, qps, p50_us, p99_us, exact }
+        let degraded = found.iter().any(|found| found.degraded);
+        Self { queries, k, threads, qps, p50_us, p99_us, exact, degraded }
     }
 }
 

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 use codegraph_vector::{
-    Error, ErrorKind, Filter, MAX_LIMIT, Match, NodeId, PersistentVectorStore, Result, Snapshot,
+    Error, ErrorKind, Filter, MAX_LIMIT, NodeId, PersistentVectorStore, Result, Snapshot,
 };
 use codegraph_vector_indexer::{
-    Embedder, Language, NodeKind, SearchBy, SearchOptions, node_at, printable, root_of, search_like,
+    Embedder, Found, Language, NodeKind, SearchBy, SearchOptions, node_at, printable, root_of, search_like,
     search_text, terms,
 };
 
@@ -112,12 +112,16 @@ pub(crate) fn run(globals: &Globals, args: &SearchArgs) -> Result<(), Failure> {
         let found = match (&args.like, args.by(embedder.as_deref())) {
             (Some((path, line)), _) => like(snapshot, place.as_ref(), path, *line, &options)?,
             (None, Some(by)) => answering(snapshot, by, &question, &options)?,
-            (None, None) => Vec::new(),
+            (None, None) => Found::default(),
         };
-        Ok(Hits { matches: found.into_iter().map(|found| Hit::of(found, snapshot, lines)).collect() })
+        let Found { matches, degraded } = found;
+        let matches = matches.into_iter().map(|found| Hit::of(found, snapshot, lines)).collect();
+        Ok(Hits { matches, degraded })
     })?;
     output::print(globals.json, &hits, |out| write(out, &hits, place.as_ref(), args.color.is_on()))?;
-    if hits.matches.is_empty() {
+    if hits.degraded {
+        eprintln_quiet("warning: a part of the store is damaged and was left out; see `cgv verify --repair`");
+    } else if hits.matches.is_empty() {
         eprintln_quiet(&format!("note: {}", args.why_nothing(&store)?));
     } else if embedder.is_some_and(|embedder| embedder.uses_corpus())
         && hits.matches.iter().all(|hit| hit.lacks(&terms))
@@ -139,7 +143,7 @@ fn answering(
     by: SearchBy<'_>,
     question: &str,
     options: &SearchOptions,
-) -> Result<Vec<Match>> {
+) -> Result<Found> {
     search_text(snapshot, by, question, options).map_err(|error| match by {
         SearchBy::Both(embedder) | SearchBy::Vector(embedder) => {
             error.context(format_args!("searching by the embedder {}", embedder.id().name))
@@ -154,7 +158,7 @@ fn like(
     path: &str,
     line: u32,
     options: &SearchOptions,
-) -> Result<Vec<Match>> {
+) -> Result<Found> {
     search_like(snapshot, node(snapshot, place, path, line)?, options)
 }
 

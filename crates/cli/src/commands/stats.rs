@@ -41,6 +41,10 @@ struct Shown {
     wal_files: u64,
     replay_bytes: u64,
     replayed_commits: u64,
+    /// Damaged segments, which searches leave out.
+    quarantined_segments: u64,
+    /// Whether there are any.
+    degraded: bool,
     /// Transactions that were prepared and not decided.
     in_doubt: u64,
     changes: ShownChanges,
@@ -224,6 +228,8 @@ impl Shown {
             wal_files: stats.wal_files,
             replay_bytes: stats.replay_bytes,
             replayed_commits: stats.recovery.replayed_commits,
+            quarantined_segments: stats.quarantined_segments,
+            degraded: stats.quarantined_segments > 0,
             in_doubt: stats.in_doubt,
             changes: ShownChanges::from(&stats.changes),
             index: stats.index.clone().into(),
@@ -261,6 +267,10 @@ impl Shown {
         let (memory, replay) = (output::bytes(self.memtable_bytes), output::bytes(self.replay_bytes));
         line("not yet flushed", format!("{}, {memory}", output::count(self.memtable_rows, "row")))?;
         line("log to replay", format!("{replay} ({})", output::count(self.wal_files, "file")))?;
+        if self.degraded {
+            let damaged = output::count(self.quarantined_segments, "segment");
+            line("quarantined", format!("{damaged}, left out of searches: see cgv verify --repair"))?;
+        }
         if self.in_doubt > 0 {
             let prepared = output::count(self.in_doubt, "transaction");
             line("in doubt", format!("{prepared}: see cgv in-doubt"))?;

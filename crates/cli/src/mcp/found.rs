@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use codegraph_vector::{Filter, Match, NodeId, NodeMetadata, Snapshot};
-use codegraph_vector_indexer::{SearchBy, SearchOptions, node_at, search_like, search_text, snippet, terms};
+use codegraph_vector::{Filter, NodeId, NodeMetadata, Snapshot};
+use codegraph_vector_indexer::{
+    Found as Answer, SearchBy, SearchOptions, node_at, search_like, search_text, snippet, terms,
+};
 use rmcp::schemars::transform::RecursiveTransform;
 use rmcp::schemars::{self, JsonSchema};
 use serde::Serialize;
@@ -17,6 +19,9 @@ use super::reply::{Document, MAX_HALF_BYTES, Node, json_bytes, plain_numbers};
 const SNIPPET_LINES: usize = 4;
 /// What a result costs as JSON beside its texts, at most: names, numbers, an id.
 const RESULT_BYTES: usize = 256;
+/// What is said where something is damaged.
+const DEGRADED: &str =
+    "a part of the index is damaged and was left out of this; `cgv verify --repair` mends it";
 
 /// What a search found.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -24,6 +29,9 @@ const RESULT_BYTES: usize = 256;
 pub(crate) struct Found {
     /// Best first
     matches: Vec<Hit>,
+    /// Whether definitions are left out because they lie in a damaged part of the index
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    degraded: bool,
     /// What to know of the results as a whole
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
@@ -52,9 +60,9 @@ pub(crate) fn search(reader: &Reader, question: &Question) -> Result<Found, Refu
     let options = question.options(view.root.as_deref())?;
     let words = terms(&question.text);
     let (found, count) = view.read(|snapshot| {
-        let matches = search_text(snapshot, SearchBy::Both(&*embedder), &question.text, &options)?;
-        let count = snapshot.count(&Filter::everything())?;
-        Ok((Found::of(snapshot, view.root.as_deref(), matches, &words), count))
+        let found = search_text(snapshot, SearchBy::Both(&*embedder), &question.text, &options)?;
+        let count = if found.degraded { 1 } else { snapshot.count(&Filter::everything())? };
+        Ok((Found::of(snapshot, view.root.as_deref(), found, &words), count))
     })?;
     Ok(found.noting(count, question.is_narrowed()))
 }
@@ -64,8 +72,8 @@ pub(crate) fn similar(reader: &Reader, target: &Target, options: &SearchOptions)
     let view = reader.view()?;
     let (id, _) = find(&view, target)?;
     view.read(|snapshot| {
-        let matches = search_like(snapshot, id, options)?;
-        Ok(Found::of(snapshot, view.root.as_deref(), matches, &[]))
+        let found = search_like(snapshot, id, options)?;
+        Ok(Found::of(snapshot, view.root.as_deref(), found, &[]))
     })
 }
 
@@ -91,7 +99,8 @@ pub(crate) fn find(view: &View, target: &Target) -> Result<(NodeId, NodeMetadata
 
 impl Found {
     /// As many of the matches as an answer may have.
-    fn of(snapshot: &Snapshot, root: Option<&Path>, matches: Vec<Match>, words: &[String]) -> Self {
+    fn of(snapshot: &Snapshot, root: Option<&Path>, found: Answer, words: &[String]) -> Self {
+        let Answer { matches, degraded } = found;
         let (mut hits, mut bytes, all) = (Vec::new(), 0, matches.len());
         for found in matches {
             let metadata = found.metadata.unwrap_or_default();
@@ -115,12 +124,13 @@ impl Found {
         }
         let left_out = all - hits.len();
         let note = (left_out > 0).then(|| format!("{left_out} more were left out to keep the answer short"));
-        Self { matches: hits, note }
+        let damaged = degraded.then(|| DEGRADED.to_owned());
+        Self { matches: hits, degraded, note: damaged.or(note) }
     }
 
     /// Says what to do if there is nothing.
     fn noting(mut self, count: u64, narrowed: bool) -> Self {
-        if self.matches.is_empty() {
+        if self.matches.is_empty() && !self.degraded {
             let note = match (count, narrowed) {
                 (0, _) => "the index is empty; call `reindex` after code was added",
                 (_, true) => "nothing fits with these filters; try without language, kind or path_prefix",

@@ -8,6 +8,7 @@ mod beside;
 mod changes;
 mod compress;
 mod cycle;
+mod damage;
 mod endpoint;
 mod fork;
 mod in_doubt;

@@ -25,6 +25,7 @@ mod lines;
 mod live;
 mod piece;
 mod prune;
+mod repair;
 mod repository;
 mod restore;
 mod verify;

@@ -26,7 +26,7 @@ fn results(hits: &[(NodeId, f32, SeqNo)], exact: bool) -> SearchResults {
         exact: true,
     };
     let matches = hits.iter().map(found).collect();
-    SearchResults { matches, score_kind: ScoreKind::Dot, seqno: AT, exact }
+    SearchResults { matches, score_kind: ScoreKind::Dot, seqno: AT, exact, degraded: false }
 }
 
 fn near(reads: &ReadSet) -> (&Near, Option<&NodeIdSet>) {

@@ -199,7 +199,7 @@ impl Resolver<'_> {
                 return Ok(Some((Arc::new(NodeMetadata::decode(&encoded)?), encoded.into_vec())));
             }
         }
-        Ok(None)
+        version.check_complete().map(|()| None)
     }
 }
 

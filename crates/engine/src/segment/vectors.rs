@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use codegraph_vector_ann::{Hashes, Kernels};
+use codegraph_vector_ann::{Hashes, Kernels, norm};
 use codegraph_vector_base::{Crc32c, Error, NodeId, Result, RowChecksum, RowOrdinal};
 use codegraph_vector_storage::SegmentFile;
 use half::f16;
@@ -149,6 +149,22 @@ impl Segment {
                 Ok(Cow::Owned(vector))
             }
         }
+    }
+
+    /// Holds the norm that a row was scored by against its vector, where that is kept as given. Its block was looked at once; what
+    /// has turned in memory since is found here.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is another; as [`Segment::vectors`].
+    pub(crate) fn check_norm(&self, ordinal: RowOrdinal) -> Result<()> {
+        if !self.is_exact() {
+            return Ok(());
+        }
+        let vector = self.vectors(ordinal..ordinal + 1)?;
+        if norm(&vector).to_bits() == self.columns.norm(ordinal)?.to_bits() {
+            return Ok(());
+        }
+        Err(Error::corrupt(self.file.path(), 0, format!("the norm of row {ordinal} is damaged")))
     }
 
     /// Asks for what is kept of a row's vector, to have it at hand soon. A hint: what is damaged is told when it is read.

@@ -120,6 +120,9 @@ fn kill(version: &Version, totals: &mut Totals, id: NodeId, seqno: SeqNo) -> Res
         }
         died = segment.kill(id, seqno)?;
     }
+    if died.is_none() {
+        version.missing.died(id, seqno);
+    }
     if let Some(checksum) = died {
         totals.rows -= 1;
         totals.checksum -= checksum;

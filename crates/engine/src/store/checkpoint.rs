@@ -13,6 +13,7 @@ use codegraph_vector_storage::StoreLayout;
 use codegraph_vector_storage::manifest::{Contents, Manifest};
 
 use super::core::Core;
+use crate::quarantine::{Missing, MissingSegment};
 use crate::record_prepared::count_prepared;
 use crate::segment::Segment;
 
@@ -48,9 +49,10 @@ impl Core {
     /// Makes a checkpoint of everything that is visible, which needs nothing of the log.
     ///
     /// # Errors
-    /// `Busy` if merges came in between time and again; those of a flush.
+    /// `Busy` if merges came in between time and again; `Corrupt` if something is quarantined; those of a flush.
     pub(crate) fn standalone_checkpoint(&self) -> Result<Manifest> {
         for _ in 0..ATTEMPTS {
+            self.check_sound()?;
             self.flush()?;
             let manifest = self.manifests.lock().current.clone();
             if manifest.is_standalone() {
@@ -101,7 +103,7 @@ impl Core {
     pub(super) fn checkpoint_where_due(self: &Arc<Self>) -> Result<()> {
         let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let end = self.head.lock().cut.lsn;
-        if end > checkpoint {
+        if end > checkpoint && self.version.load().missing.is_empty() {
             self.flush()?;
             self.schedule_maintenance();
         }
@@ -134,18 +136,21 @@ pub(super) fn died_between(segment: &Segment, after: SeqNo, until: SeqNo) -> Res
     Ok(died)
 }
 
-/// Refuses segments that do not hold what their manifest says.
+/// Refuses segments that do not hold what their manifest says, with those that could not be opened.
 ///
 /// # Errors
 /// `Corrupt`, saying what differs; as [`contents_of`].
-pub(super) fn check_contents<'a>(
+pub(super) fn check_contents(
     layout: &StoreLayout,
     manifest: &Manifest,
-    segments: impl Iterator<Item = &'a Segment>,
+    segments: &[Arc<Segment>],
+    missing: &Missing,
 ) -> Result<()> {
     let Some(known) = manifest.contents else { return Ok(()) };
-    let found = contents_of(segments, manifest.checkpoint.seqno)?;
-    if found == known {
+    let mut found = contents_of(segments.iter().map(Arc::as_ref), manifest.checkpoint.seqno)?;
+    // Of what could not be opened only the number of rows is known.
+    found.rows += missing.segments.iter().map(MissingSegment::live_rows).sum::<u64>();
+    if found == known || (found.rows == known.rows && !missing.is_empty()) {
         return Ok(());
     }
     let message = match found.rows == known.rows {

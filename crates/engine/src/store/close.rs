@@ -82,7 +82,7 @@ impl Core {
         self.drain()?;
         let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let replay_bytes = self.head.lock().cut.lsn.0 - checkpoint.0;
-        if replay_bytes > MAX_REPLAY_BYTES {
+        if replay_bytes > MAX_REPLAY_BYTES && self.version.load().missing.is_empty() {
             self.flush()?;
         }
         let synced = writer.log.sync()?;

@@ -138,6 +138,7 @@ impl Core {
         guard: LockSet,
         validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Enqueued> {
+        self.check_complete()?;
         let now_us = self.environment.clock.now_us();
         let guard = (!self.switches.free_locks_early).then_some(guard);
         let (ticket, (seqno, lsn)) = self.writer()?.log.enqueue(|assigned, group| {

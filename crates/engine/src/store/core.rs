@@ -71,6 +71,8 @@ pub(crate) struct Core {
     /// Transactions that are open, or were prepared in this process.
     pub(crate) transactions: Registry,
     pub(crate) closed: AtomicBool,
+    /// Whether it is an error if a segment cannot be opened.
+    pub(crate) refuses_damaged: bool,
 }
 
 /// Where `apply` stands.
@@ -109,6 +111,8 @@ pub(crate) struct Writer {
     pub(crate) flushing: Mutex<()>,
     /// One merge at a time.
     pub(crate) merging: Mutex<()>,
+    /// One repair at a time.
+    pub(crate) repairing: Mutex<()>,
     pub(crate) next_segment: AtomicU64,
     pub(crate) flush_job: Background,
     pub(crate) merge_job: Background,
@@ -116,6 +120,7 @@ pub(crate) struct Writer {
     pub(crate) index_job: Background,
     pub(crate) coding_job: Background,
     pub(crate) checkpoint_job: Background,
+    pub(crate) repair_job: Background,
     pub(crate) maintenance: Maintenance,
     pub(crate) training: Training,
     pub(crate) archiver: Archiver,

@@ -66,12 +66,13 @@ impl Core {
     }
 
     /// Segments that may be merged with each other, in the order given: those that keep at least what the settings ask for;
-    /// and of those that keep less, any that keep the same.
+    /// and of those that keep less, any that keep the same. What is damaged is left alone.
     pub(super) fn mergeable(&self, segments: &[Arc<Segment>]) -> [Vec<Arc<Segment>>; 3] {
-        let rows = segments.iter().map(|segment| segment.live_rows() as usize).sum();
+        let sound = || segments.iter().filter(|segment| segment.damage().is_none());
+        let rows = sound().map(|segment| segment.live_rows() as usize).sum();
         let wanted = self.encoding(rows).keep;
         let class = |segment: &Arc<Segment>| segment.keep().min(wanted);
-        let of_class = |keep| segments.iter().filter(|segment| class(segment) == keep).cloned().collect();
+        let of_class = |keep| sound().filter(|segment| class(segment) == keep).cloned().collect();
         [Keep::Full, Keep::F16, Keep::None].map(of_class)
     }
 }

@@ -348,7 +348,8 @@ fn a_search_goes_by_vectors_where_codes_are_damaged() {
             Snapshot::open(&core).unwrap().search(&request)
         };
         if keep == Keep::None {
-            assert_eq!(search(false).unwrap_err().kind(), ErrorKind::Corrupt);
+            let found = search(false).unwrap();
+            assert!(found.degraded && !found.exact && found.matches.is_empty(), "{found:?}");
         } else {
             assert_eq!(search(false).unwrap(), search(true).unwrap(), "{keep}");
         }

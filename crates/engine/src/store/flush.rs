@@ -120,6 +120,7 @@ impl Core {
 
     /// The same for who wants no memtable of more than so many bytes.
     pub(crate) fn make_room_within(self: &Arc<Self>, limit: u64) -> Result<()> {
+        self.check_complete()?;
         self.schedule_coding();
         self.slow_down();
         if let Some(budget) = &self.budget {
@@ -162,6 +163,8 @@ impl Core {
     /// Lets a new memtable take the next commits, unless the present one is empty.
     fn freeze(&self) -> Result<()> {
         self.writer()?;
+        // What died in a segment that could not be opened is told by the log behind the checkpoint alone.
+        self.check_complete()?;
         // Taken before the head's lock: whoever holds the manifests may wait for the head.
         let checkpoint = self.manifests.lock().current.checkpoint.lsn;
         let head = self.head.lock();
@@ -178,7 +181,8 @@ impl Core {
             memtable.charge_to(budget);
         }
         let (segments, floor) = (version.segments.clone(), version.floor);
-        self.version.store(Arc::new(Version { memtable, frozen, segments, floor }));
+        let missing = version.missing.clone();
+        self.version.store(Arc::new(Version { memtable, frozen, segments, missing, floor }));
         Ok(())
     }
 
@@ -283,6 +287,7 @@ impl Core {
             memtable: version.memtable.clone(),
             frozen: version.frozen.iter().skip(1).cloned().collect(),
             segments: version.segments.iter().cloned().chain(segment).collect(),
+            missing: version.missing.clone(),
             floor: version.floor.max(frozen.cut.seqno),
         };
         self.version.store(Arc::new(next));

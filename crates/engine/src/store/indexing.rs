@@ -37,10 +37,10 @@ impl Core {
         self.settings.load().index.spec(rows, keep, self.switches.min_index_rows)
     }
 
-    /// Whether a segment has not the index that it would get now.
+    /// Whether a segment has not the index that it would get now. One that is damaged gets none.
     pub(super) fn is_index_other(&self, segment: &Segment) -> bool {
         let wanted = self.index_spec(segment.rows() as usize, segment.keep()).map(|spec| spec.kind);
-        segment.index_kind() != wanted
+        segment.damage().is_none() && segment.index_kind() != wanted
     }
 
     /// Whether a segment waits for an index.

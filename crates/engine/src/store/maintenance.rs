@@ -47,6 +47,7 @@ pub(crate) struct Maintenance {
     /// Segments that are being written, or wait to be named by a manifest.
     building: Mutex<BTreeSet<SegmentId>>,
     pub(crate) checkpoint_alarm: Alarm,
+    pub(crate) repair_alarm: Alarm,
     seal_alarm: Alarm,
     window_alarm: Alarm,
 }

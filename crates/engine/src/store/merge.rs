@@ -281,7 +281,7 @@ impl Core {
         &self,
         mode: Mode,
         kind: JobKind,
-        choose: impl FnOnce(&Version) -> Option<Vec<Arc<Segment>>>,
+        mut choose: impl FnMut(&Version) -> Option<Vec<Arc<Segment>>>,
     ) -> Result<Option<Merged>> {
         let writer = self.writer()?;
         let _one_at_a_time = {
@@ -290,17 +290,22 @@ impl Core {
             writer.merging.lock()
         };
         self.check_open()?; // It may have been closed while this waited.
-        let (version, base) = self.read_point();
-        let Some(sources) = choose(&version) else { return Ok(None) };
-        let done = self.merge(writer, mode, kind, &sources, base);
-        if let Err(error) = &done
-            && is_failure(error)
-        {
-            writer.maintenance.progress.failed(error.to_string(), self.environment.clock.now_us());
-            // What was written and is not named takes room that others may need. If it cannot be removed, it is the next time.
-            let _ = self.clear_away();
+        loop {
+            let (version, base) = self.read_point();
+            let Some(sources) = choose(&version) else { return Ok(None) };
+            let done = self.merge(writer, mode, kind, &sources, base);
+            if let Err(error) = &done
+                && is_failure(error)
+            {
+                writer.maintenance.progress.failed(error.to_string(), self.environment.clock.now_us());
+                // What was written and is not named takes room that others may need. If it cannot be removed, it is the next time.
+                let _ = self.clear_away();
+                if self.note_damage(&version, error) {
+                    continue; // What is damaged is not chosen any more.
+                }
+            }
+            return done.map(Some);
         }
-        done.map(Some)
     }
 
     fn merge(
@@ -438,8 +443,8 @@ impl Core {
         let stay = version.segments.iter().filter(|segment| !is_source(segment.info.id));
         let segments = stay.cloned().chain(merged).collect();
         let (memtable, frozen) = (version.memtable.clone(), version.frozen.clone());
-        let floor = version.floor.max(base);
-        self.version.store(Arc::new(Version { memtable, frozen, segments, floor }));
+        let (missing, floor) = (version.missing.clone(), version.floor.max(base));
+        self.version.store(Arc::new(Version { memtable, frozen, segments, missing, floor }));
         let retired = sources.iter().map(|source| (source.info.id, Arc::downgrade(source)));
         manifests.retired.extend(retired);
         Ok(())

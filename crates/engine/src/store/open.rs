@@ -10,9 +10,7 @@ use codegraph_vector_base::frame::Check;
 use codegraph_vector_base::vfs::{Vfs, VfsLock};
 use codegraph_vector_base::{Error, ErrorKind, Lsn, Result, SeqNo, StoreId};
 use codegraph_vector_storage::StoreLayout;
-use codegraph_vector_storage::manifest::{
-    Fallback, Loaded, Manifest, MetricCode, SegmentRef, StoreSchema, load_newest,
-};
+use codegraph_vector_storage::manifest::{Fallback, Loaded, Manifest, MetricCode, StoreSchema, load_newest};
 use codegraph_vector_storage::wal::{self, Appender, Continuation, Log, Scan, ScanRange, SyncNote};
 use parking_lot::{Mutex, RwLock};
 
@@ -23,6 +21,7 @@ use super::commit::Assigned;
 use super::core::{Core, Counters, Head, Manifests, NOTHING_NOTED, Writer};
 use super::create::{begin_to_use, check_may_create, create};
 use super::maintenance::{Background, Maintenance};
+use super::open_segments::{LeftOut, open_segments, recover};
 use super::prepared::hold;
 use super::ring::Validating;
 use super::train::Training;
@@ -173,32 +172,23 @@ pub(super) fn check_schema(schema: &StoreSchema, layout: &StoreLayout, options: 
     }
 }
 
-/// Opens the segments and replays the log behind the checkpoint.
-pub(super) fn recover(
+/// Opens the segments, but for those that are left out, and replays the log behind the checkpoint.
+pub(super) fn recover_without(
     vfs: &dyn Vfs,
     layout: &StoreLayout,
     loaded: &Loaded,
     bounds: Bounds,
     options: &OpenOptions,
+    left_out: &LeftOut,
 ) -> Result<Recovered> {
     let manifest = &loaded.manifest;
     let dimension = manifest.schema.dimension as usize;
-    let open = |info: &SegmentRef| {
-        Segment::open(vfs, layout, manifest.store_id, info, dimension).map(Arc::new).map_err(|error| {
-            match error.kind() {
-                ErrorKind::NotFound => {
-                    error.as_kind(ErrorKind::Corrupt).context("a file of the store is missing")
-                }
-                _ => error,
-            }
-        })
-    };
-    let segments: Vec<_> = manifest.segments.iter().map(open).collect::<Result<_>>()?;
-    let mut version =
-        Version { memtable: Arc::new(Memtable::new()), frozen: Vec::new(), segments, floor: SeqNo(0) };
+    let (segments, missing) = open_segments(vfs, layout, manifest, left_out)?;
+    let (memtable, frozen, missing) = (Arc::new(Memtable::new()), Vec::new(), Arc::new(missing));
+    let mut version = Version { memtable, frozen, segments, missing, floor: SeqNo(0) };
     let checkpoint = manifest.checkpoint;
     let cut = Cut { seqno: checkpoint.seqno, lsn: checkpoint.lsn, commit_time_us: checkpoint.commit_time_us };
-    let totals = count(&version)?;
+    let totals = count(&version.segments)?;
     let prepared = PreparedTransactions::from_manifest(&manifest.prepared, dimension)?;
     let mut head = Head { cut, totals, prepared };
     let check = if options.switches().ignore_crc { Check::Trust } else { Check::Verify };
@@ -215,7 +205,7 @@ pub(super) fn recover(
     }
     if limit == Lsn(u64::MAX) && manifest.clean_close != Some(scan.end) {
         scan.check_uncut()?;
-        check_contents(layout, manifest, version.segments.iter().map(Arc::as_ref))?;
+        check_contents(layout, manifest, &version.segments, &version.missing)?;
     }
     version.floor = head.cut.seqno;
     let report = RecoveryReport {
@@ -263,10 +253,10 @@ pub(super) fn replay(
     Ok((scan, commits))
 }
 
-/// Counts the live rows of the segments at the checkpoint.
-pub(super) fn count(version: &Version) -> Result<Totals> {
+/// Counts the live rows of segments.
+pub(super) fn count(segments: &[Arc<Segment>]) -> Result<Totals> {
     let mut totals = Totals::default();
-    for segment in &version.segments {
+    for segment in segments {
         totals.rows += segment.live_rows();
         totals.checksum = totals.checksum + segment.info.checksum_sum;
         for (ordinal, _) in segment.deaths.iter() {
@@ -320,6 +310,7 @@ pub(super) fn assemble(
             configuring: Mutex::new(()),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
+            repairing: Mutex::new(()),
             next_segment: AtomicU64::new(manifest.next_segment_id.0),
             flush_job: Background::default(),
             merge_job: Background::default(),
@@ -327,6 +318,7 @@ pub(super) fn assemble(
             index_job: Background::default(),
             coding_job: Background::default(),
             checkpoint_job: Background::default(),
+            repair_job: Background::default(),
             maintenance: Maintenance::default(),
             training: Training::default(),
             archiver: Archiver::default(),
@@ -366,6 +358,7 @@ pub(super) fn assemble(
         queries: QueryReservoir::default(),
         transactions: Registry::default(),
         closed: AtomicBool::new(false),
+        refuses_damaged: options.refuse_damaged,
         environment,
         backups: options.backups.clone().unwrap_or_else(|| default_backups(layout.root())),
         repository: OnceLock::new(),
@@ -401,7 +394,8 @@ impl Core {
         let embedder = options.embedder.as_ref().filter(|_| manifest.schema.embedder.is_none());
         // A manifest of the first format version, which older versions go by, must not stay: they know nothing of what the log
         // may hold from now on.
-        if manifest.contents.is_none() || embedder.is_some() {
+        let is_whole = self.version.load().missing.is_empty();
+        if is_whole && (manifest.contents.is_none() || embedder.is_some()) {
             let segments = self.version.load_full();
             self.install(|next| {
                 if next.contents.is_none() {
@@ -413,6 +407,9 @@ impl Core {
             })?;
         }
         self.schedule_archive()?;
+        if !self.quarantined().is_empty() {
+            self.schedule_repair();
+        }
         self.schedule_checkpoints();
         self.schedule_sealing();
         if self.settings.load().background {

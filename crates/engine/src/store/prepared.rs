@@ -111,6 +111,7 @@ impl Core {
         preparation: Preparation<'_>,
         validate: impl FnOnce(&Assigned) -> Result<()>,
     ) -> Result<Lsn> {
+        self.check_complete()?;
         let Preparation { txn, level, snapshot, parts, reads, guard } = preparation;
         let now_us = self.environment.clock.now_us();
         let who = (txn, level, snapshot);
@@ -222,6 +223,7 @@ impl Core {
     fn enqueue_decision(&self, txn: TxnId, verdict: Verdict) -> Result<Option<Enqueued>> {
         let now_us = self.environment.clock.now_us();
         let mut is_known = true;
+        self.check_complete()?;
         let queued = self.writer()?.log.enqueue(|assigned, group| {
             let found = assigned.prepared.iter().position(|prepared| prepared.head.txn == txn);
             let at = found.ok_or_else(|| {

@@ -12,7 +12,8 @@ use codegraph_vector_storage::wal::{ScanRange, SyncNote, wal_files};
 
 use super::core::{Core, Manifests};
 use super::create::check_not_lost;
-use super::open::{Bounds, Recovered, assemble, check_schema, recover, replay};
+use super::open::{Bounds, Recovered, assemble, check_schema, replay};
+use super::open_segments::recover;
 use crate::budget::Budget;
 use crate::options::{OpenOptions, Settings};
 
@@ -48,6 +49,13 @@ fn read(layout: &StoreLayout, options: &OpenOptions) -> Result<(Loaded, Recovere
         let proven = if limit == Lsn(u64::MAX) { loaded.manifest.proven_lsn } else { limit };
         let error = match recover(vfs, layout, &loaded, Bounds { proven, limit }, options) {
             Ok(_) if limit == Lsn(u64::MAX) && durable_limit(vfs, layout, &loaded.manifest)? != limit => {
+                came_between()
+            }
+            // What is missing may have been merged away meanwhile.
+            Ok(recovered)
+                if !recovered.version.missing.is_empty()
+                    && load_newest(vfs, layout)?.manifest.generation != loaded.manifest.generation =>
+            {
                 came_between()
             }
             Ok(recovered) => return Ok((loaded, recovered)),
@@ -121,8 +129,8 @@ impl Core {
             return Ok(());
         }
         let vfs = &*self.environment.vfs;
-        let options =
-            OpenOptions { read_only: true, environment: self.environment.clone(), ..OpenOptions::default() };
+        let (environment, refuse_damaged) = (self.environment.clone(), self.refuses_damaged);
+        let options = OpenOptions { read_only: true, environment, refuse_damaged, ..OpenOptions::default() };
         let mut manifests = self.manifests.lock();
         let newest = load_newest(vfs, &self.layout)?;
         if newest.manifest.generation == manifests.current.generation && self.follow(&newest.manifest).is_ok()

@@ -36,6 +36,9 @@ impl Core {
 
     /// Whether a segment is to be written anew.
     pub(super) fn waits(&self, segment: &Segment, settings: &Settings) -> bool {
+        if segment.damage().is_some() {
+            return false; // It is left alone.
+        }
         if segment.keep() == Keep::None {
             return self.is_recoded(segment, settings);
         }

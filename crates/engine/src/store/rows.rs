@@ -99,7 +99,7 @@ impl Core {
                 return self.segment_row(segment, ordinal).map(Some);
             }
         }
-        Ok(None)
+        version.check_complete().map(|()| None)
     }
 
     /// A row of a segment.
@@ -129,12 +129,13 @@ impl Core {
                 return segment.columns(ordinal).map(Some);
             }
         }
-        Ok(None)
+        version.check_complete().map(|()| None)
     }
 
     /// Ids of the rows under `path` that a reader at `seqno` sees. Costs in proportion to the rows
     /// that are or were under that path, not to the store.
     pub(crate) fn ids_of_path(&self, version: &Version, seqno: SeqNo, path: &str) -> Result<Vec<NodeId>> {
+        version.check_complete()?;
         let mut ids: Vec<NodeId> =
             version.memtables().flat_map(|table| table.ids_of_path(path, seqno)).collect();
         for segment in &version.segments {
@@ -172,6 +173,7 @@ impl Core {
         visit: &mut dyn FnMut(&mut MatchingRow<'_, '_>) -> Result<()>,
     ) -> Result<()> {
         filter.check()?;
+        version.check_complete()?;
         let matching = |row: &&MemRow| row.visible_at(seqno) && filter.matches(row.id, &row.metadata);
         for table in version.memtables() {
             let of_open = |open: &Chunk| -> Vec<(NodeId, Arc<NodeMetadata>)> {

@@ -193,6 +193,18 @@ pub struct SearchResults {
     /// Whether these are the nearest for sure: every row that might be among them was scored by its vector as it was
     /// given.
     pub exact: bool,
+    /// Whether rows are left out because they lie in a damaged segment; see
+    /// [`quarantined`](crate::PersistentVectorStore::quarantined). Those that are here are right.
+    pub degraded: bool,
+}
+
+impl SearchResults {
+    /// The same of less than all rows, if so: better ones may be among the others.
+    pub(crate) fn degraded_if(mut self, degraded: bool) -> Self {
+        self.degraded |= degraded;
+        self.exact &= !degraded;
+        self
+    }
 }
 
 /// A row that may be among the results. Ordered by id first, so that ties go by id.
@@ -270,8 +282,12 @@ impl Core {
     ) -> Result<Vec<SearchResults>> {
         self.check_open()?;
         requests.iter().try_for_each(|request| self.check_search(request))?;
-        let searches = self.find(version, seqno, requests)?;
-        searches.into_iter().map(|search| self.finish(version, seqno, search, |_| true)).collect()
+        let (found, degraded) = self.around_damage(version, |version| {
+            let searches = self.find(version, seqno, requests)?;
+            let finished = searches.into_iter().map(|search| self.finish(version, seqno, search, |_| true));
+            finished.collect::<Result<Vec<_>>>()
+        })?;
+        Ok(found.into_iter().map(|results| results.degraded_if(degraded)).collect())
     }
 
     /// The same as [`search`](Self::search) were the rows of `hidden` not there. It looks deeper, and deeper again if too
@@ -285,6 +301,18 @@ impl Core {
     ) -> Result<SearchResults> {
         self.check_open()?;
         self.check_search(request)?;
+        let without = |version: &Version| self.search_deeper(version, seqno, request, hidden);
+        let (results, degraded) = self.around_damage(version, without)?;
+        Ok(results.degraded_if(degraded))
+    }
+
+    fn search_deeper(
+        &self,
+        version: &Version,
+        seqno: SeqNo,
+        request: &SearchRequest,
+        hidden: &NodeIdSet,
+    ) -> Result<SearchResults> {
         let deepest = request.limit + hidden.len();
         let mut limit = 2 * request.limit;
         loop {
@@ -379,7 +407,7 @@ impl Core {
         }
         let matches =
             hits.into_iter().map(|hit| self.resolve(version, seqno, request, hit)).collect::<Result<_>>()?;
-        Ok(SearchResults { matches, score_kind: self.metric.into(), seqno, exact })
+        Ok(SearchResults { matches, score_kind: self.metric.into(), seqno, exact, degraded: false })
     }
 
     /// A hit with what was asked for; its vector is held against its checksum first, unless it was already.
@@ -395,6 +423,7 @@ impl Core {
             Source::Segment(at, ordinal) | Source::Checked(at, ordinal) => {
                 let segment = &version.segments[at as usize];
                 let is_needed = request.with_vector || matches!(source, Source::Segment(..));
+                segment.check_norm(ordinal)?;
                 let vector = is_needed.then(|| segment.vector(ordinal)).transpose()?;
                 let vector = vector.filter(|_| request.with_vector).map(Cow::into_owned);
                 let encoded =

@@ -101,6 +101,9 @@ impl Snapshot {
                 return Ok(false);
             }
         }
+        if self.version.check_complete().is_err() {
+            self.core.contains(&self.version, self.seqno, id)?;
+        }
         Ok(true)
     }
 
@@ -226,6 +229,7 @@ impl Snapshot {
     /// All nodes in id order, one after the other; memory for the ids of the memtables alone.
     pub fn iter(&self) -> Result<impl Iterator<Item = Result<CodeNode>>> {
         self.core.check_open()?;
+        self.version.check_complete()?;
         let mut recent = Vec::new();
         for table in self.version.memtables() {
             table.each_chunk(|chunk| {

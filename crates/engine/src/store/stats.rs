@@ -74,6 +74,8 @@ pub struct StoreStatistics {
     pub searches: u64,
     /// Blocks found damaged since the store was opened.
     pub quarantined_blocks: u64,
+    /// Segments in quarantine: while there are any, searches are degraded.
+    pub quarantined_segments: u64,
     /// Prepared transactions that wait for their decision.
     pub in_doubt: u64,
     /// What is due in the background, at work and done.
@@ -151,6 +153,7 @@ impl Core {
             merges: self.counters.merges.load(Ordering::Relaxed),
             searches: self.counters.searches.load(Ordering::Relaxed),
             quarantined_blocks: segments().map(|segment| segment.file().quarantined()).sum(),
+            quarantined_segments: self.quarantined().len() as u64,
             in_doubt,
             maintenance: self.maintenance_statistics(),
             cache: CacheStatistics { block_bytes: caches.block_bytes(), open_files: caches.open_files() },

@@ -175,8 +175,14 @@ impl Core {
             memtable.charge_to(budget);
         }
         let cut = head.cut;
-        let version = Version { memtable, frozen: Vec::new(), segments: opened, floor: cut.seqno };
-        head.totals = count(&version)?;
+        let version = Version {
+            memtable,
+            frozen: Vec::new(),
+            segments: opened,
+            missing: Arc::default(),
+            floor: cut.seqno,
+        };
+        head.totals = count(&version.segments)?;
         let mut applied = self.head.lock();
         writer.log.with_state(|assigned| *assigned = Assigned::after(&head));
         *applied = head;

@@ -212,7 +212,7 @@ impl<'a> Trainer<'a> {
 
 /// Whether rows of a segment tell of vectors as they were given; with `lossy`, what codes stand for will do.
 fn tells(segment: &Segment, lossy: bool) -> bool {
-    lossy || segment.keep() > Keep::None
+    segment.damage().is_none() && (lossy || segment.keep() > Keep::None)
 }
 
 impl Core {

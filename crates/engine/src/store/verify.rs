@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use codegraph_vector_base::frame::Check;
-use codegraph_vector_base::{Error, ErrorKind, Lsn, Result};
+use codegraph_vector_base::{Error, ErrorKind, Lsn, NodeId, Result};
 use codegraph_vector_storage::manifest::{self, Manifest, SegmentRef};
 use codegraph_vector_storage::wal::{self, ScanRange};
 use codegraph_vector_storage::{BadBlock, StoreLayout, read_deaths, verify_segment};
 
 use super::checkpoint::check_contents;
 use super::core::Core;
+use crate::quarantine::QuarantinedSegment;
 use crate::segment::Segment;
 use crate::version::Version;
 
@@ -26,6 +27,12 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Rows held against their own checksums.
     pub rows: u64,
+    /// Segments in quarantine, also by what was found before.
+    pub quarantined: Vec<QuarantinedSegment>,
+    /// Nodes in them that cannot be read, in order.
+    pub lost: Vec<NodeId>,
+    /// Rows in them whose ids cannot be read either.
+    pub lost_unknown: u64,
 }
 
 impl VerifyReport {
@@ -88,11 +95,17 @@ impl Core {
         for segment in &version.segments {
             self.verify_segment(segment, &mut scrub)?;
         }
+        for missing in &version.missing.segments {
+            self.verify_blocks(&missing.info, &mut scrub)?;
+            scrub.report.blame(&self.layout.segment_path(missing.info.id), &missing.damage.error);
+        }
         for known in std::iter::once(&current).chain(&previous) {
             self.verify_manifest(known, &mut scrub)?;
         }
         self.verify_other_manifests(&[Some(&current), previous.as_ref()], &mut scrub)?;
-        let open = |info: &SegmentRef| version.segments.iter().any(|segment| segment.info.id == info.id);
+        let missing = version.missing.segments.iter().map(|missing| &missing.info);
+        let known: Vec<_> = version.segments.iter().map(|segment| &segment.info).chain(missing).collect();
+        let open = |info: &SegmentRef| known.iter().any(|known| known.id == info.id);
         let insurance = previous.iter().flat_map(|previous| &previous.segments);
         for info in insurance.filter(|info| !open(info) && current.segment(info.id).is_none()) {
             self.verify_blocks(info, &mut scrub)?;
@@ -100,7 +113,13 @@ impl Core {
         self.verify_deaths(&current, previous.as_ref(), &mut scrub)?;
         self.verify_contents(&current, &version, &mut scrub)?;
         self.verify_log(&current, &mut scrub)?;
-        self.verify_missing(scrub)
+        let mut report = self.verify_missing(scrub)?;
+        report.quarantined = self.quarantined();
+        (report.lost, report.lost_unknown) = self.lost(&self.version.load());
+        if !report.is_clean() {
+            self.schedule_repair();
+        }
+        Ok(report)
     }
 
     fn count(&self, path: PathBuf, scrub: &mut Scrub) -> Result<PathBuf> {
@@ -155,7 +174,9 @@ impl Core {
     }
 
     fn verify_segment(&self, segment: &Arc<Segment>, scrub: &mut Scrub) -> Result<()> {
+        let found = scrub.report.bad_blocks.len();
         if !self.verify_blocks(&segment.info, scrub)? {
+            self.quarantine_bad(segment, &scrub.report.bad_blocks[found..]);
             return Ok(()); // Its rows are damaged too; the blocks say where.
         }
         scrub.report.rows += u64::from(segment.rows());
@@ -163,7 +184,25 @@ impl Core {
             ErrorKind::Stale => error.as_kind(ErrorKind::NotFound),
             _ => error,
         });
+        if let Err(error) = &verified
+            && error.kind() == ErrorKind::Corrupt
+        {
+            self.quarantine(segment, error);
+        }
         scrub.judge(segment.file().path(), verified)
+    }
+
+    /// Quarantines a segment some of whose bytes are bad that it does not get by without, and each block that is bad.
+    fn quarantine_bad(&self, segment: &Segment, found: &[BadBlock]) {
+        let path = segment.file().path();
+        if let Ok(file) = self.environment.vfs.open(path, codegraph_vector_base::vfs::OpenMode::Read) {
+            segment.file().scrub(&*file);
+        }
+        let is_spared = |bad: &&BadBlock| bad.section.is_some_and(|section| segment.gets_by_without(section));
+        // None if the file is gone: it was cleared away, or is missed in the end.
+        if let Some(bad) = found.iter().find(|bad| !is_spared(bad)) {
+            self.quarantine(segment, &Error::corrupt(path, bad.offset, bad.what.clone()));
+        }
     }
 
     fn verify_deaths(
@@ -202,7 +241,7 @@ impl Core {
                 }
             }
         }
-        let checked = check_contents(&self.layout, current, segments.iter().map(Arc::as_ref));
+        let checked = check_contents(&self.layout, current, &segments, &version.missing);
         scrub.judge(&self.layout.manifest_path(current.generation), checked)
     }
 
@@ -249,10 +288,14 @@ impl Core {
             let log = StoreLayout::parse_wal_name(name).map(|first| first < floor);
             segment.or(deaths).or(manifest).or(log).unwrap_or(false)
         };
-        missing
-            .iter()
-            .filter(|(path, _)| !gone_for_good(path))
-            .for_each(|(path, error)| report.blame(path, error));
+        let version = self.version.load();
+        for (path, error) in missing.iter().filter(|(path, _)| !gone_for_good(path)) {
+            report.blame(path, error);
+            // Maps of it stay, but what is read from it is not there.
+            if let Some(segment) = version.segments.iter().find(|segment| segment.file().path() == path) {
+                self.quarantine(segment, &Error::corrupt(path, 0, "a file of the store is missing"));
+            }
+        }
         Ok(report)
     }
 }

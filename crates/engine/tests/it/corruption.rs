@@ -17,7 +17,9 @@ use codegraph_vector_testkit::{Action, Call, CrashStyle, Op, Rng, SimVfs};
 use parking_lot::Mutex;
 
 use crate::corruption_examine::{Case, Change, Truth, examine};
-use crate::sample::{self, Answer, Model, ROOT, assert_holds, delete, nodes, put, reads, reopen};
+use crate::sample::{
+    self, Answer, Model, ROOT, assert_holds, delete, nodes, open_undamaged, put, reads, reopen,
+};
 
 /// Ids to ask for: those of all rows that there ever were, and one that never was.
 fn ids() -> Vec<NodeId> {
@@ -109,8 +111,8 @@ fn all_cases(sim: &SimVfs) -> Vec<Case> {
             for change in
                 [Change::Flip { at, mask: 0xFF }, Change::Flip { at, mask: bit }, Change::Cut { len: at }]
             {
-                let read_only = rng.chance(0.5);
-                cases.push(Case { path: path.clone(), change, read_only });
+                let (read_only, refuse) = (rng.chance(0.5), rng.chance(0.3));
+                cases.push(Case { path: path.clone(), change, read_only, refuse });
             }
         }
     }
@@ -195,7 +197,7 @@ fn a_missing_file_is_named() {
         let damaged = sim.kill();
         damaged.remove_file(&path).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
-        match reopen(&damaged) {
+        match open_undamaged(&damaged, false) {
             Ok(store) => {
                 // The older manifest, the lock, and a log file that only the older manifest needs.
                 let found: Vec<Answer> = reads(&store, &truth.ids).into_iter().map(Result::unwrap).collect();
@@ -205,6 +207,13 @@ fn a_missing_file_is_named() {
             Err(error) => {
                 assert_eq!(error.kind(), codegraph_vector::ErrorKind::Corrupt, "{name}: {error}");
                 assert!(error.path().is_some_and(|path| path.starts_with(ROOT)), "{name}: {error}");
+                let of_segment = name.ends_with(".seg") || name.ends_with(".dead");
+                let served = reopen(&damaged).map(|store| store.quarantined());
+                assert_eq!(
+                    served.is_ok_and(|bad| bad.iter().any(|bad| bad.path == path)),
+                    of_segment,
+                    "{name}"
+                );
             }
         }
     }
@@ -230,7 +239,8 @@ fn on_a_real_disk_it_is_the_same() {
         case.damage(&damaged);
         let root = folder.path().join(number.to_string());
         copy_to(&damaged, &root);
-        let options = OpenOptions { read_only: case.read_only, ..OpenOptions::default() };
+        let (read_only, refuse_damaged) = (case.read_only, true);
+        let options = OpenOptions { read_only, refuse_damaged, ..OpenOptions::default() };
         let place =
             |path: Option<&Path>| path.and_then(|path| path.strip_prefix(&root).ok()).map(Path::to_owned);
         let named = case.path.strip_prefix(ROOT).unwrap();
@@ -243,6 +253,7 @@ fn on_a_real_disk_it_is_the_same() {
             Ok(store) => {
                 for (answer, expected) in reads(&store, &truth.ids).into_iter().zip(&truth.answers) {
                     match answer {
+                        Ok(Answer::Degraded(_)) => assert_eq!(store.quarantined().len(), 1, "{case:?}"),
                         Ok(answer) => assert_eq!(answer, *expected, "{case:?}"),
                         Err(error) => check(error),
                     }

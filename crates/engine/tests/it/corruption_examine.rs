@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use codegraph_vector::{Error, ErrorKind, NodeId, PersistentVectorStore, Result};
+use codegraph_vector::{Error, ErrorKind, Match, NodeId, PersistentVectorStore, Result};
 use codegraph_vector_testkit::SimVfs;
 
-use crate::sample::{Answer, open_read_only, reads, reopen};
+use crate::sample::{Answer, open_read_only, open_undamaged, reads, reopen};
 
 /// Opening may hold this much more than the bytes of the store's files: caches, block states, a memtable's first
 /// chunks, whatever the files say.
@@ -33,6 +33,8 @@ pub(crate) struct Case {
     pub(crate) path: PathBuf,
     pub(crate) change: Change,
     pub(crate) read_only: bool,
+    /// Whether a segment that cannot be opened is an error.
+    pub(crate) refuse: bool,
 }
 
 impl Case {
@@ -74,7 +76,11 @@ fn open_measured(sim: &SimVfs, case: &Case) -> Result<PersistentVectorStore> {
         sim.paths().iter().map(|path| sim.read_all(path).map_or(0, |bytes| bytes.len() as u64)).sum();
     let mut opened = None;
     let memory = allocation_counter::measure(|| {
-        opened = Some(if case.read_only { open_read_only(sim) } else { reopen(sim) });
+        opened = Some(match (case.refuse, case.read_only) {
+            (true, read_only) => open_undamaged(sim, read_only),
+            (false, true) => open_read_only(sim),
+            (false, false) => reopen(sim),
+        });
     });
     assert!(memory.bytes_max < 2 * bytes + SLACK_BYTES, "{case:?}: {memory:?} for {bytes} bytes");
     opened.unwrap()
@@ -85,9 +91,24 @@ fn fitting<'a>(case: &Case, truths: &'a [Truth], answers: &[Result<Answer>]) -> 
     answers.iter().filter_map(|answer| answer.as_ref().err()).for_each(|error| check_error(case, error));
     let fits = |truth: &&Truth| {
         let mut pairs = answers.iter().zip(&truth.answers);
-        pairs.all(|(answer, expected)| answer.as_ref().map_or(true, |answer| answer == expected))
+        pairs.all(|(answer, expected)| {
+            answer.as_ref().map_or(true, |answer| answer == expected || is_part(answer, truth))
+        })
     };
     truths.iter().filter(fits).collect()
+}
+
+/// Whether this is what is left of what a search finds, each with the score that it has.
+fn is_part(answer: &Answer, truth: &Truth) -> bool {
+    let Answer::Degraded(left) = answer else { return false };
+    let is_match = |found: &Match| {
+        truth.answers.iter().any(|answer| matches!(answer, Answer::Found(all) if all.contains(found)))
+    };
+    left.iter().all(is_match)
+}
+
+fn is_whole(answer: &Result<Answer>) -> bool {
+    !matches!(answer, Err(_) | Ok(Answer::Degraded(_)))
 }
 
 /// Damages a copy of the store, opens and reads it. The first of `truths` is what the store held; a second one is
@@ -105,7 +126,7 @@ pub(crate) fn examine(sim: &SimVfs, truths: &[Truth], case: &Case) {
     if fitting.is_empty() && case.read_only && case.is_of("/LOCK") {
         // Without the writer's note a reader falls back to what the files prove, which is older.
         let report = store.verify().unwrap();
-        assert!(report.is_clean() && answers.iter().all(Result::is_ok), "{case:?}: {report:?}");
+        assert!(report.is_clean() && answers.iter().all(is_whole), "{case:?}: {report:?}");
         return;
     }
     let recovery = store.recovery_report();
@@ -122,7 +143,11 @@ pub(crate) fn examine(sim: &SimVfs, truths: &[Truth], case: &Case) {
     }
     let report = store.verify().unwrap_or_else(|error| panic!("{case:?}: {error}"));
     let verified = report.bad_blocks.iter().any(|bad| bad.path == case.path);
-    if answers.iter().any(Result::is_err) {
+    for bad in store.quarantined() {
+        assert_eq!(bad.path, case.path, "{case:?}: {bad:?}");
+        assert!(bad.is_open || !case.refuse, "{case:?}: {bad:?}");
+    }
+    if !answers.iter().all(is_whole) {
         assert!(verified, "{case:?}: a read failed, but verify found nothing: {report:?}");
     }
     let told =
@@ -138,7 +163,8 @@ pub(crate) fn examine(sim: &SimVfs, truths: &[Truth], case: &Case) {
 }
 
 fn wrong<'a>(answers: &'a [Result<Answer>], truth: &Truth) -> Vec<&'a Result<Answer>> {
-    let differs =
-        |(answer, expected): &(&Result<Answer>, &Answer)| answer.as_ref().is_ok_and(|a| a != *expected);
+    let differs = |(answer, expected): &(&Result<Answer>, &Answer)| {
+        answer.as_ref().is_ok_and(|a| a != *expected && !is_part(a, truth))
+    };
     answers.iter().zip(&truth.answers).filter(differs).map(|(answer, _)| answer).take(2).collect()
 }

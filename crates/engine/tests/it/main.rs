@@ -24,6 +24,8 @@ mod maintenance;
 mod metadata_pass;
 mod oracle;
 mod properties;
+mod quarantine;
+mod quarantine_drill;
 mod read_only;
 mod sample;
 mod store_set;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use codegraph_vector::{
     CodeNode, Environment, ErrorKind, Filter, Match, NodeId, OpenOptions, PersistentVectorStore, Result,
-    SearchRequest, Settings,
+    SearchRequest, SearchResults, Settings,
 };
 use codegraph_vector_testkit::{Rng, SeededRandom, SimClock, SimVfs, generators};
 
@@ -44,6 +44,14 @@ pub(crate) fn open(sim: &SimVfs) -> Result<PersistentVectorStore> {
 /// Opens the store on `sim`, which is there, with the settings that are kept in it.
 pub(crate) fn reopen(sim: &SimVfs) -> Result<PersistentVectorStore> {
     let options = OpenOptions { must_exist: true, environment: environment(sim), ..OpenOptions::default() };
+    PersistentVectorStore::open(ROOT, options)
+}
+
+/// Opens the store on `sim` as it is, or not at all if a segment cannot be opened.
+pub(crate) fn open_undamaged(sim: &SimVfs, read_only: bool) -> Result<PersistentVectorStore> {
+    let (must_exist, refuse_damaged, environment) = (true, true, environment(sim));
+    let options =
+        OpenOptions { must_exist, read_only, refuse_damaged, environment, ..OpenOptions::default() };
     PersistentVectorStore::open(ROOT, options)
 }
 
@@ -118,6 +126,17 @@ pub(crate) enum Answer {
     Node(Box<Option<CodeNode>>),
     Count(u64),
     Found(Vec<Match>),
+    /// The same of what is not damaged.
+    Degraded(Vec<Match>),
+}
+
+impl Answer {
+    fn of(results: SearchResults) -> Self {
+        match results.degraded {
+            true => Self::Degraded(results.matches),
+            false => Self::Found(results.matches),
+        }
+    }
 }
 
 /// Every kind of read that there is: all nodes in order, each of `ids`, counts, exact searches.
@@ -132,9 +151,9 @@ pub(crate) fn reads(store: &PersistentVectorStore, ids: &[NodeId]) -> Vec<Result
     let query: Vec<f32> = (0..DIMENSION).map(|at| at as f32 - 3.5).collect();
     for filter in filters {
         let request = SearchRequest::new(query.clone(), 1000).with_filter(filter);
-        answers.push(store.search(&request).map(|results| Answer::Found(results.matches)));
+        answers.push(store.search(&request).map(Answer::of));
     }
-    answers.push(store.search(&SearchRequest::new(query, 5)).map(|results| Answer::Found(results.matches)));
+    answers.push(store.search(&SearchRequest::new(query, 5)).map(Answer::of));
     answers
 }
 

@@ -53,6 +53,7 @@ impl Core {
         let limit = if near.limit == 0 { 0 } else { near.limit.max((*depth).min(MAX_LIMIT)) };
         let by_vector = SearchRequest { limit, with_metadata: false, with_vector: false, ..near.clone() };
         let by_vector = self.search(version, seqno, &by_vector)?;
+        let (below_exact, below_degraded) = (by_vector.exact, by_vector.degraded);
         let SearchRequest { limit, ref filter, with_metadata, with_vector, .. } = *near;
         let ranked = Ranked {
             ids: &by_vector.matches.iter().map(|found| found.node_id).collect::<Vec<_>>(),
@@ -62,7 +63,7 @@ impl Core {
         };
         let request = TextRequest { text: text.clone(), limit, filter: filter.clone(), with_metadata };
         let fused = self.search_fused(version, seqno, &request, &ranked)?;
-        Ok(SearchResults { exact: by_vector.exact, ..fused })
+        Ok(SearchResults { exact: below_exact, ..fused }.degraded_if(below_degraded || fused.degraded))
     }
 
     /// The rows that fit a text, beside a ranking that there is already.
@@ -82,12 +83,21 @@ impl Core {
         check(*limit, filter.as_ref())?;
         let question = Question::new(text);
         let deep = depth.min(MAX_LIMIT).max(*limit);
-        let by_text = self.rank_text(version, seqno, &question, deep, filter.as_ref())?;
-        let hits = fuse(ids, &by_text, &question, f64::from(text_share), *limit);
-        let matches =
-            hits.into_iter().map(|hit| self.found(version, seqno, hit, (*with_metadata, with_vector)));
-        let matches = matches.collect::<Result<_>>()?;
-        Ok(SearchResults { matches, score_kind: ScoreKind::Fused, seqno, exact: true })
+        let (matches, degraded) = self.around_damage(version, |rest| {
+            let by_text = self.rank_text(rest, seqno, &question, deep, filter.as_ref())?;
+            // What the ranking has and is damaged is left out of it.
+            let is_left = |id: &&NodeId| {
+                let is_all = std::ptr::eq(rest, version);
+                is_all || self.contains(rest, seqno, **id).unwrap_or(true)
+            };
+            let ids: Vec<NodeId> = ids.iter().filter(is_left).copied().collect();
+            let hits = fuse(&ids, &by_text, &question, f64::from(text_share), *limit);
+            let found = |hit| self.found(rest, seqno, hit, (*with_metadata, with_vector));
+            hits.into_iter().map(found).collect::<Result<_>>()
+        })?;
+        let score_kind = ScoreKind::Fused;
+        let results = SearchResults { matches, score_kind, seqno, exact: true, degraded: false };
+        Ok(results.degraded_if(degraded))
     }
 }
 

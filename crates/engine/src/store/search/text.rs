@@ -75,11 +75,15 @@ impl Core {
         let TextRequest { text, limit, filter, with_metadata } = request;
         check(*limit, filter.as_ref())?;
         self.counters.searches.fetch_add(1, Ordering::Relaxed);
-        let ranking = self.rank_text(version, seqno, &Question::new(text), *limit, filter.as_ref())?;
-        let hits = ranking.hits.into_iter();
-        let matches = hits.map(|hit| self.found(version, seqno, hit, (*with_metadata, false)));
-        let matches = matches.collect::<Result<_>>()?;
-        Ok(SearchResults { matches, score_kind: ScoreKind::Bm25, seqno, exact: true })
+        let question = Question::new(text);
+        let (matches, degraded) = self.around_damage(version, |version| {
+            let ranking = self.rank_text(version, seqno, &question, *limit, filter.as_ref())?;
+            let hits = ranking.hits.into_iter();
+            hits.map(|hit| self.found(version, seqno, hit, (*with_metadata, false))).collect::<Result<_>>()
+        })?;
+        let score_kind = ScoreKind::Bm25;
+        let results = SearchResults { matches, score_kind, seqno, exact: true, degraded: false };
+        Ok(results.degraded_if(degraded))
     }
 
     /// A hit with its metadata and vector, where asked for.
