@@ -4,8 +4,7 @@ use std::path::Path;
 
 use codegraph_vector::vfs::{OpenMode, Vfs};
 use codegraph_vector::{
-    CodeNode, ErrorKind, Filter, IndexPolicy, NodeId, OpenOptions, PersistentVectorStore, SearchRequest,
-    Settings,
+    CodeNode, Filter, IndexPolicy, NodeId, OpenOptions, PersistentVectorStore, SearchRequest, Settings,
 };
 use codegraph_vector_testkit::{Rng, SimVfs, generators};
 
@@ -208,5 +207,8 @@ fn a_damaged_vector_gives_no_score_by_way_of_an_index() {
     let stored: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
     damage_at(&sim, &stored, 5);
     let store = sample::reopen(&sim).unwrap();
-    assert_eq!(store.search(&request).unwrap_err().kind(), ErrorKind::Corrupt);
+    let found = store.search(&request).unwrap();
+    assert!(found.degraded && found.matches.is_empty(), "{found:?}");
+    let bad = &store.quarantined()[0];
+    assert!(bad.is_open && bad.what.contains("section 5"), "{bad:?}");
 }
