@@ -150,7 +150,7 @@ impl Core {
         let now_us = self.environment.clock.now_us();
         let end = self.feed.end().lsn;
         state.tried_us = now_us;
-        let shipped = self.ship(&repository, &mut state, end);
+        let shipped = self.ship(repository, &mut state, end);
         state.failure = shipped.as_ref().err().map(Error::to_string);
         match shipped {
             Ok(()) => state.whole_us = Some(now_us),
