@@ -188,7 +188,7 @@ fn a_folder_without_code_is_no_failure() {
         "{}",
         ran.err
     );
-    assert_eq!(folder.json_here(&["search", "tea"]), json!({ "matches": [] }));
+    assert_eq!(folder.json_here(&["search", "tea"]), json!({ "matches": [], "degraded": false }));
 }
 
 #[test]

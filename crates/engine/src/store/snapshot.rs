@@ -116,7 +116,8 @@ impl Snapshot {
     /// their vectors, unless the request is [`exact`](SearchRequest::exact).
     ///
     /// # Errors
-    /// `InvalidInput` for a vector, limit or filter that cannot be; `Corrupt` if a block it needs is damaged.
+    /// `InvalidInput` for a vector, limit or filter that cannot be. Damage is none: its segment is left out, and the results are
+    /// [`degraded`](SearchResults::degraded).
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
         self.core.search(&self.version, self.seqno, request)
     }
@@ -167,7 +168,7 @@ impl Snapshot {
     /// The nodes whose names, paths and terms fit a text best, by BM25. What is named exactly as asked comes first.
     ///
     /// # Errors
-    /// `InvalidInput` for a limit or filter that cannot be; `Corrupt` if a block it needs is damaged.
+    /// `InvalidInput` for a limit or filter that cannot be. Damage is as in [`search`](Self::search).
     pub fn search_text(&self, request: &TextRequest) -> Result<SearchResults> {
         self.core.search_text(&self.version, self.seqno, request)
     }

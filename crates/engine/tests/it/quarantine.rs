@@ -132,7 +132,7 @@ fn assert_right_or_told(store: &PersistentVectorStore, model: &Model) -> usize {
         assert_eq!(name, model[&hit.node_id].metadata().name.as_ref());
     }
     let text = store.snapshot().unwrap().search_text(&TextRequest::new("the a of get set", 100)).unwrap();
-    assert!(text.degraded == !store.quarantined().is_empty());
+    assert_ne!(text.degraded, store.quarantined().is_empty());
     assert!(text.matches.iter().all(|hit| model.contains_key(&hit.node_id)));
     for id in 0..90 {
         match store.get(id) {
