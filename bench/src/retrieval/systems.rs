@@ -179,7 +179,7 @@ impl System for Searched<'_> {
 
     fn find(&self, question: &str, limit: usize) -> Outcome<Vec<usize>> {
         let options = SearchOptions { limit, filter: self.filter.clone(), exact: false };
-        let matches = search_text(&self.snapshot, self.by, question, &options)?;
+        let matches = search_text(&self.snapshot, self.by, question, &options)?.matches;
         let place = |found: codegraph_vector::Match| {
             let node = found.metadata.unwrap_or_default();
             let (Some(path), Some(kind), Some(name), Some(line)) =

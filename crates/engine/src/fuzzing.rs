@@ -23,7 +23,7 @@ use crate::rows::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("record", record),
     ("prepared", prepared),
     ("metadata", metadata),
@@ -38,6 +38,7 @@ pub const TARGETS: [Target; 14] = [
     ("raw_sample", raw_sample),
     ("index", index),
     ("json", json),
+    ("backup", crate::backup::decode_any),
 ];
 
 /// Filters of every sort of condition.

@@ -323,6 +323,7 @@ fn seeds() -> Seeds {
             ],
         ),
         ("json", json),
+        ("backup", crate::backup::samples()),
     ]
 }
 

@@ -1,7 +1,9 @@
 //! The engine through its facade, on a real disk. Groups: life cycle, restart, load, compression, transactions,
-//! isolation, locks and conflicts, rollback operations, checkpoints, incremental operations with segments and log.
+//! isolation, locks and conflicts, rollback operations, checkpoints, backup and recovery, incremental operations with segments and log.
 #![allow(missing_docs)]
 
+#[path = "persistent_integration_tests/backup_and_recovery.rs"]
+mod backup_and_recovery;
 #[path = "persistent_integration_tests/checkpoints.rs"]
 mod checkpoints;
 #[path = "persistent_integration_tests/compression.rs"]

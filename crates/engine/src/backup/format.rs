@@ -91,6 +91,12 @@ impl BackupManifest {
         Ok(KIND.seal(&wire::encode(self)?))
     }
 
+    /// Any body as a file.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn seal_bytes(body: &[u8]) -> Vec<u8> {
+        KIND.seal(body)
+    }
+
     /// What the bytes of a file say.
     ///
     /// # Errors
@@ -128,4 +134,23 @@ pub(super) fn files_of(
         let deaths = deaths.map(|deaths| (segment.id, Some(deaths.generation), deaths.file_bytes));
         std::iter::once((segment.id, None, segment.file.file_bytes)).chain(deaths)
     })
+}
+
+/// A backup of an empty store.
+#[cfg(test)]
+pub(super) fn sample() -> BackupManifest {
+    use codegraph_vector_storage::manifest::{MetricCode, StoreSchema};
+    let schema = StoreSchema { dimension: 2, metric: MetricCode(1), embedder: None };
+    BackupManifest {
+        id: "20261124T031500.123Z-0".to_owned(),
+        store_id: StoreId([1; 16]),
+        parent: None,
+        name: None,
+        created_us: 1_767_571_200_000_000,
+        took_us: 0,
+        bytes: 0,
+        new_bytes: 0,
+        files: Vec::new(),
+        manifest: Manifest::initial(StoreId([1; 16]), schema, 0),
+    }
 }

@@ -319,6 +319,28 @@ impl Backups {
     }
 }
 
+/// For the fuzzer: any bytes as each kind of file that a target has, sealed and, so that a hash keeps nothing out, bare.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn decode_any(bytes: &[u8]) {
+    let sealed = format::BackupManifest::seal_bytes(bytes);
+    for bytes in [bytes, &sealed] {
+        if let Ok(backup) = BackupManifest::decode(bytes) {
+            let again = backup.encode().and_then(|bytes| BackupManifest::decode(&bytes));
+            assert_eq!(again.ok(), Some(backup), "a manifest does not survive");
+        }
+    }
+    piece::decode_any(bytes);
+}
+
+/// For the fuzzer's corpus: one of each kind of file, sealed and bare.
+#[cfg(test)]
+pub(crate) fn samples() -> Vec<Vec<u8>> {
+    let (piece, backup) = (piece::sample(), format::sample().encode().expect("encoded"));
+    let bare = |sealed: &[u8]| sealed[envelope::HEAD_BYTES..].to_vec();
+    let groups = piece[piece.len() - 30..].to_vec();
+    vec![bare(&piece), groups, piece, bare(&backup), backup]
+}
+
 /// Where the backups of a store at `path` are unless something else is said.
 pub fn backups_of(path: impl AsRef<Path>) -> PathBuf {
     default_backups(path.as_ref())

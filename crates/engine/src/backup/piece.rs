@@ -171,3 +171,36 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 pub(super) fn last_commit(head: &PieceHead) -> Option<SeqNo> {
     head.commits.map(|(_, last)| last.seqno)
 }
+
+/// For the fuzzer: any bytes as a piece, as a head, and as groups.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn decode_any(bytes: &[u8]) {
+    if let Ok(piece) = Piece::decode(bytes.to_vec()) {
+        let _ = piece.groups().map(|group| group.map_or(0, |group| group.records.len())).sum::<usize>();
+    }
+    let _ = PieceHead::decode(&KIND.seal(bytes));
+    let mut rest = bytes;
+    while take_group(&mut rest).is_some() {}
+}
+
+/// For the fuzzer's corpus: a piece of one group.
+#[cfg(test)]
+pub(super) fn sample() -> Vec<u8> {
+    let commit = |seqno| CommitHead { seqno: SeqNo(seqno), commit_time_us: 5, parts: 1, rows: 1, deletes: 0 };
+    let head = PieceHead {
+        store_id: StoreId([7; 16]),
+        timeline: 1,
+        first: Lsn(64),
+        end: Lsn(256),
+        commits: Some((commit(3), commit(4))),
+        put_us: 9,
+    };
+    let body = [
+        &64_u64.to_le_bytes()[..],
+        &1_u64.to_le_bytes(),
+        &17_u16.to_le_bytes(),
+        &3_u32.to_le_bytes(),
+        b"abc",
+    ];
+    PieceWriter { head, body: body.concat() }.finish(9).expect("encoded")
+}

@@ -1,8 +1,5 @@
 //! Which backups are kept, by their times alone.
 
-use codegraph_vector_base::StoreId;
-use codegraph_vector_storage::manifest::{Manifest, MetricCode, StoreSchema};
-
 use super::*;
 
 const HOUR: u64 = 3_600_000_000;
@@ -10,18 +7,10 @@ const HOUR: u64 = 3_600_000_000;
 /// A backup of every sixth hour, from a Monday on.
 fn backups(count: u64) -> Vec<BackupManifest> {
     let monday = 1_767_571_200_000_000; // 2026-01-05T00:00:00Z
-    let schema = StoreSchema { dimension: 2, metric: MetricCode(0), embedder: None };
     let made = |number: u64| BackupManifest {
         id: number.to_string(),
-        store_id: StoreId([1; 16]),
-        parent: None,
-        name: None,
         created_us: monday + number * 6 * HOUR,
-        took_us: 0,
-        bytes: 0,
-        new_bytes: 0,
-        files: Vec::new(),
-        manifest: Manifest::initial(StoreId([1; 16]), schema.clone(), 0),
+        ..super::super::format::sample()
     };
     (0..count).map(made).collect()
 }

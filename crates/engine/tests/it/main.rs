@@ -15,6 +15,7 @@ mod corruption_examine;
 mod crash_sim;
 mod forks;
 mod found_by_review;
+mod golden_backups;
 mod hermitage;
 mod histories;
 mod incremental;

@@ -29,7 +29,7 @@ pub enum Step {
     Merge,
     /// Of so many segments at the most.
     MergeSome(usize),
-    Configure(Settings),
+    Configure(Box<Settings>),
     /// Asks for a compression, or for none.
     Enable(Option<Compression>),
     /// Asks for it, and waits until all segments are so.
@@ -59,7 +59,7 @@ pub fn step(rng: &mut Rng, state: &State, dimension: usize) -> Step {
         70..76 => Step::Flush,
         76..79 => Step::Merge,
         79..81 => Step::MergeSome(rng.between(1, 4)),
-        81..84 => Step::Configure(settings(rng)),
+        81..84 => Step::Configure(Box::new(settings(rng))),
         84..87 => Step::Read,
         87..91 => Step::ReadElsewhere,
         91..92 => Step::Verify,

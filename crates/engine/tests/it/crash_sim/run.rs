@@ -165,7 +165,7 @@ impl Run {
             Step::Configure(settings) => {
                 let outcome = store.configure(|now| {
                     let Settings { compression, compression_lossy, .. } = now.clone();
-                    *now = Settings { compression, compression_lossy, ..settings.clone() };
+                    *now = Settings { compression, compression_lossy, ..(**settings).clone() };
                 });
                 let synced = store.settings().durability == Durability::Sync;
                 self.world.aside(|inner| inner.synced = synced);
