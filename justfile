@@ -103,6 +103,10 @@ bench-filtered *ARGS:
 bench-churn *ARGS:
     cargo run --release -p codegraph-vector-bench -- churn {{ARGS}}
 
+# Backups, restores and the archive beside the disk's own speed. Give --base, --queries; --seconds N of the archive.
+bench-backup *ARGS:
+    cargo run --release -p codegraph-vector-bench -- backup {{ARGS}}
+
 # Millions of updates: room, memory, stalls. Give --updates N, --nodes N, --dimension D; --into BENCHMARKS.md for the table.
 bench-endurance *ARGS:
     cargo run --release -p codegraph-vector-bench -- endurance {{ARGS}}

@@ -11,7 +11,7 @@
 //! `cargo run --release -p codegraph-vector-bench -- compress|search --base BASE.npy --queries Q.npy --gt GT.npy
 //! [--peers-dir DIR --python PYTHON] [--peers-json LINES] [--peers PART,…] [--rounds N] [--repeat N] [--min-seconds S]
 //! [--json FILE] [--into BENCHMARKS.md [--mark NAME]]`, and `[--codecs PART;…]` or `[--svg FILE] [--ours "WORDS FOR CGV"]`
-//! `cargo run --release -p codegraph-vector-bench -- live|filtered|churn|overhead|memory-limit --base BASE.npy --queries Q.npy
+//! `cargo run --release -p codegraph-vector-bench -- live|filtered|churn|backup|overhead|memory-limit --base BASE.npy --queries Q.npy
 //! [--index KIND] [--compression SPEC] [--seconds S] [--cgroup DIR] [--dir DIR] [--into BENCHMARKS.md [--mark NAME]]`
 //! `cargo run --release -p codegraph-vector-bench -- endurance [--nodes N] [--updates N] [--dimension D] [--batch N]
 //! [--memtable-bytes N] [--dir DIR] [--into BENCHMARKS.md]`
@@ -20,6 +20,7 @@
 
 #![allow(clippy::disallowed_methods)] // A benchmark measures the real clock and the real disk.
 
+mod backup;
 mod beside;
 mod churn;
 mod commit;
@@ -76,7 +77,7 @@ struct Args {
 fn args() -> Result<Args, String> {
     let mut given = std::env::args().skip(1);
     let command = given.next().ok_or(
-        "say what to measure: store, scan, memory, retrieval, index, history, compress, search, txn, many, incremental, live, filtered, churn, endurance, overhead or memory-limit",
+        "say what to measure: store, scan, memory, retrieval, index, history, compress, search, txn, many, incremental, live, filtered, churn, backup, endurance, overhead or memory-limit",
     )?;
     let mut args = Args {
         command,
@@ -144,6 +145,7 @@ fn searches(folder: &std::path::Path, args: &Args) -> Result<(), Box<dyn std::er
         other => {
             match other {
                 "live" => live::run(folder, &base, &queries, kind, args.seconds, &mut report)?,
+                "backup" => backup::run(folder, &base, &queries, kind, args.seconds, &mut report)?,
                 "churn" => churn::run(folder, &base, &queries, kind, &mut report)?,
                 "overhead" => overhead::run(folder, &base, &queries, kind, &mut report)?,
                 _ => memory_limit::run(folder, &base, path, kind, args.cgroup.as_deref(), &mut report)?,
@@ -221,7 +223,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
                 _ => search::run(folder.path(), &input, python, options, &args.ours)?,
             }
         }
-        "live" | "filtered" | "churn" | "overhead" | "memory-limit" => searches(folder.path(), &args)?,
+        "live" | "filtered" | "churn" | "backup" | "overhead" | "memory-limit" => {
+            searches(folder.path(), &args)?
+        }
         // Some benchmarks start themselves again with these, to look at fresh processes.
         "many-child" => many::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,
         "open" => memory::child(&args.dir.ok_or("--dir is missing")?, args.rows)?,

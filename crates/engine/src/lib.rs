@@ -59,7 +59,7 @@ pub use codegraph_vector_storage::wal::{Cut, LogStatistics};
 pub use backup::{
     ArchiveStatistics, BackupCheck, BackupCheckReport, BackupFile, BackupManifest, BackupOptions,
     BackupProgress, BackupReport, Backups, LiveRestoreOptions, NamedPoint, PruneOptions, PruneReport,
-    RestorePoint, RestoreReport, RestoreTarget, Retention, backups_of,
+    RehearsalReport, RestorePoint, RestoreReport, RestoreTarget, Retention, backups_of,
 };
 pub use codegraph_vector_ann::codec::{CodecReport, CodecSpec, Scope};
 pub use compression::{

@@ -1,6 +1,7 @@
 //! `cgv backup`: copies of the store elsewhere.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,7 +14,7 @@ use serde::Serialize;
 use crate::args::Globals;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::{location, output};
+use crate::{files, location, output};
 
 const DAY_US: u64 = 24 * 3600 * 1_000_000;
 
@@ -65,6 +66,9 @@ enum What {
         /// Look at names and sizes only, and not at every byte
         #[arg(long)]
         quick: bool,
+        /// Rehearse a restore beside the store, and look at every row of it
+        #[arg(long, conflicts_with = "quick")]
+        restore: bool,
     },
     /// Remove backups that no rule keeps, and what none of the others needs
     Prune(PruneArgs),
@@ -170,6 +174,16 @@ struct Checked {
 }
 
 #[derive(Serialize)]
+struct Rehearsed {
+    backup_id: String,
+    sound: bool,
+    seqno: Option<u64>,
+    active_vectors: Option<u64>,
+    content_hash: Option<String>,
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
 struct Pruned {
     kept: Vec<String>,
     deleted: Vec<String>,
@@ -186,7 +200,8 @@ pub(crate) fn run(globals: &Globals, args: &BackupArgs) -> Result<(), Failure> {
         What::List => list(globals),
         What::Point { name, delete } => point(globals, name, *delete),
         What::Archive { what } => archive(globals, *what),
-        What::Verify { id, quick } => {
+        What::Verify { id, restore: true, .. } => rehearse(globals, id),
+        What::Verify { id, quick, .. } => {
             let check = if *quick { BackupCheck::Quick } else { BackupCheck::Full };
             verify(globals, location::backups(globals)?.verify(id, check)?)
         }
@@ -327,6 +342,35 @@ fn verify(globals: &Globals, report: BackupCheckReport) -> Result<(), Failure> {
         let (objects, read) = (output::count(document.objects, "object"), output::bytes(document.bytes));
         let verdict = if sound { "ok" } else { "damaged" };
         writeln!(out, "{verdict}: backup {}, {objects}, {read} read", document.backup_id)
+    })?;
+    if sound { Ok(()) } else { Err(Failure::Told) }
+}
+
+fn rehearse(globals: &Globals, id: &str) -> Result<(), Failure> {
+    let backups = location::backups(globals)?;
+    let path = location::locate(globals)?.path;
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = files::scratch(Some(beside))?;
+    let report = backups.rehearse(id, folder.path().join("store"))?;
+    let sound = report.is_sound();
+    let restored = report.restored.map(|(seqno, vectors, _)| (seqno.0, vectors));
+    let document = Rehearsed {
+        backup_id: report.backup_id,
+        sound,
+        seqno: restored.map(|(seqno, _)| seqno),
+        active_vectors: restored.map(|(_, vectors)| vectors),
+        content_hash: report.restored.map(|(.., sum)| format!("{:032x}", sum.0)),
+        problems: report.problems,
+    };
+    output::print(globals.json, &document, |out| {
+        document.problems.iter().try_for_each(|problem| writeln!(out, "bad: {problem}"))?;
+        match document.active_vectors {
+            Some(vectors) if sound => {
+                let vectors = output::count(vectors, "vector");
+                writeln!(out, "ok: backup {} was restored, {vectors}, and removed again", document.backup_id)
+            }
+            _ => writeln!(out, "damaged: it cannot be restored"),
+        }
     })?;
     if sound { Ok(()) } else { Err(Failure::Told) }
 }

@@ -75,6 +75,9 @@ fn damage_is_told_and_what_need_not_be_kept_goes() {
     let found = run(&mut folder.cgv(&["backup", "verify"]));
     assert_eq!(found.code, Some(1), "{}", found.err);
     assert!(found.out.contains("bad: an object of this backup is not what was put there"), "{}", found.out);
+    let found = run(&mut folder.cgv(&["backup", "verify", "--restore"]));
+    assert_eq!(found.code, Some(1), "{}", found.err);
+    assert!(found.out.contains("damaged: it cannot be restored"), "{}", found.out);
     fs::remove_dir_all(folder.store()).unwrap();
     assert!(folder.fails(1, &["restore"]).contains("not what was put there"));
     assert!(folder.fails(1, &["stats"]).contains("no store"));
@@ -111,6 +114,11 @@ fn a_mistake_is_undone_to_the_commit_the_moment_or_the_name_before_it() {
     assert_eq!(folder.ok(&["export"]), good);
     let replaced = restored["replaced"].as_str().unwrap();
     assert_eq!(folder.here(&["export", "--store", replaced]).out, bad);
+    let names = || fs::read_dir(folder.path()).unwrap().count();
+    let (before, hash) = (names(), folder.json(&["stats"])["content_hash"].clone());
+    let rehearsed = folder.json(&["backup", "verify", "--restore"]);
+    assert_eq!((&rehearsed["active_vectors"], &rehearsed["content_hash"]), (&json!(49), &hash));
+    assert_eq!(names(), before, "it is removed");
     // To what was undone, and back by name.
     folder.ok(&["restore", "--to-seqno", "3"]);
     assert_eq!(folder.ok(&["export"]), bad);

@@ -44,7 +44,7 @@ pub use prune::{PruneOptions, PruneReport, Retention};
 pub(crate) use repository::Repository;
 use restore::Place;
 pub use restore::{RestorePoint, RestoreReport, RestoreTarget};
-pub use verify::{BackupCheck, BackupCheckReport};
+pub use verify::{BackupCheck, BackupCheckReport, RehearsalReport};
 
 use crate::job::Job;
 use crate::options::{Environment, OpenOptions};
@@ -228,6 +228,20 @@ impl Backups {
     /// `NotFound` if there is none of that id; what keeps it from being looked at. What is wrong with it is in the report.
     pub fn verify(&self, id: &str, check: BackupCheck) -> Result<BackupCheckReport> {
         self.repository.verify(id, check)
+    }
+
+    /// Restores to `folder`, which must be missing or empty, looks at every byte and row of what came of it, and removes it again.
+    /// Nothing is written where the backups are.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such backup or moment; `InvalidInput` if there is something at `folder`. What is wrong with the
+    /// backup or the archive is in the report.
+    pub fn rehearse(
+        &self,
+        target: impl Into<RestoreTarget>,
+        folder: impl AsRef<Path>,
+    ) -> Result<RehearsalReport> {
+        self.repository.rehearse(&target.into(), folder.as_ref(), &self.environment)
     }
 
     /// Removes those that need not be kept, and objects that none names.

@@ -123,6 +123,8 @@ pub(super) enum Place {
     New,
     /// Within the one that is to become it, whose log goes on.
     InUse,
+    /// Where it is looked at and removed: it takes no line of history.
+    Rehearsal,
 }
 
 /// What a restore goes by.
@@ -164,13 +166,17 @@ impl Repository {
             let reached = self.follow(&plan, &mut log)?;
             (manifest.proven_lsn, manifest.proven_seqno) = (log.finish()?, reached.seqno);
             // Last, so that what fails takes no line.
-            manifest.timeline = self.begin_line(&Beginning {
+            let beginning = Beginning {
                 parent: plan.line,
                 backup_id: base.id.clone(),
                 seqno: reached.seqno.0,
                 lsn: (place == Place::New).then_some(start.0),
                 begun_at: rfc3339(environment.clock.now_us()),
-            })?;
+            };
+            manifest.timeline = match place {
+                Place::New | Place::InUse => self.begin_line(&beginning)?,
+                Place::Rehearsal => beginning.parent + 1,
+            };
             let first_of_line = SegmentId(manifest.timeline.saturating_mul(SEGMENTS_A_LINE));
             manifest.next_segment_id = manifest.next_segment_id.max(first_of_line);
             manifest::install(&*environment.vfs, &target, None, &manifest)?;

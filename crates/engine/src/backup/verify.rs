@@ -1,10 +1,14 @@
 //! Whether a backup could be restored: all its objects are there, and are what was put.
 
 use std::collections::HashMap;
+use std::path::Path;
 
-use codegraph_vector_base::{ErrorKind, Result};
+use codegraph_vector_base::{Error, ErrorKind, Result, RowChecksumSum, SeqNo, vfs};
 
 use super::repository::Repository;
+use super::restore::{Place, RestoreTarget};
+use crate::options::{Environment, OpenOptions, Settings};
+use crate::persistent::PersistentVectorStore;
 
 /// How thoroughly a backup is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,5 +85,76 @@ impl Repository {
             }
         }
         Ok(report)
+    }
+}
+
+/// What a rehearsed restore came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RehearsalReport {
+    /// The backup that it began with.
+    pub backup_id: String,
+    /// The last commit of what was restored, and what it comes to: nodes, and the sum of their checksums.
+    pub restored: Option<(SeqNo, u64, RowChecksumSum)>,
+    /// What is wrong; nothing if it could be restored.
+    pub problems: Vec<String>,
+}
+
+impl RehearsalReport {
+    /// Whether it can be restored.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+impl Repository {
+    /// Restores to a folder that is missing or empty, looks at all that came of it, and removes it.
+    ///
+    /// # Errors
+    /// What keeps it from being tried; what is wrong with backup or archive is in the report.
+    pub(super) fn rehearse(
+        &self,
+        wanted: &RestoreTarget,
+        folder: &Path,
+        environment: &Environment,
+    ) -> Result<RehearsalReport> {
+        let vfs = &*environment.vfs;
+        // What is there already is not ours to remove.
+        if vfs.exists(folder)? && !vfs.list(folder)?.is_empty() {
+            return Err(Error::invalid("there is something here; name another folder").at(folder));
+        }
+        let mut report = RehearsalReport::default();
+        let outcome = self.rehearse_in(wanted, folder, environment, &mut report);
+        vfs::remove_tree(vfs, folder)?;
+        match outcome {
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+                report.problems.push(error.to_string());
+                Ok(report)
+            }
+            outcome => outcome.map(|()| report),
+        }
+    }
+
+    fn rehearse_in(
+        &self,
+        wanted: &RestoreTarget,
+        folder: &Path,
+        environment: &Environment,
+        report: &mut RehearsalReport,
+    ) -> Result<()> {
+        let restored = self.restore(wanted, folder, environment, Place::Rehearsal, &mut |_| ())?;
+        report.backup_id = restored.backup_id;
+        // Opening it replays the log, and holds the rows at the checkpoint against the sum that the backup has of them.
+        let options = OpenOptions {
+            must_exist: true,
+            settings: Some(Settings { background: false, ..Settings::default() }),
+            refuse_damaged: true,
+            environment: environment.clone(),
+            ..OpenOptions::default()
+        };
+        let store = PersistentVectorStore::open(folder, options)?;
+        let stats = store.stats()?;
+        report.restored = Some((stats.seqno, stats.active_vectors, stats.content_hash));
+        report.problems.extend(store.verify()?.bad_blocks.iter().map(|bad| bad.what.clone()));
+        store.close()
     }
 }

@@ -381,3 +381,32 @@ fn the_log_is_shipped_in_the_background_and_at_the_end() {
     let again = restored("two", RestorePoint::SeqNo(last)).unwrap();
     assert!(again.get(2).unwrap().is_some());
 }
+
+#[test]
+fn a_rehearsal_finds_what_a_restore_would_and_leaves_nothing_behind() {
+    let sim = SimVfs::new(6);
+    let (store, mut model) = (archived(&sim), Model::new());
+    let mut rng = Rng::new(12);
+    put(&store, &mut model, &nodes(&mut rng, 0..9)).unwrap();
+    let made = backup(&store).unwrap();
+    put(&store, &mut model, &nodes(&mut rng, 9..15)).unwrap();
+    store.archive_log().unwrap();
+    let (stats, backups) = (store.stats().unwrap(), store.all_backups().unwrap());
+    let before = sim.paths();
+    let report = backups.rehearse(RestorePoint::Latest, AGAIN).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    assert_eq!(report.restored, Some((stats.seqno, 15, stats.content_hash)));
+    assert_eq!(report.backup_id, made.backup_id);
+    let report = backups.rehearse(&made.backup_id, AGAIN).unwrap();
+    assert_eq!(report.restored.map(|(seqno, rows, _)| (seqno, rows)), Some((made.seqno, 9)));
+    assert_eq!(sim.paths(), before, "no line of history is taken, and nothing is left");
+    // Somebody's folder is not for rehearsals.
+    assert_refused(backups.rehearse("latest", ROOT), ErrorKind::InvalidInput, &["another folder"]);
+    assert_holds(&store, &model);
+    assert_refused(backups.rehearse("no-such", AGAIN), ErrorKind::NotFound, &[]);
+    let piece = pieces(&sim).pop().unwrap();
+    sim.flip_bit(&piece, 200, 1);
+    assert!(!backups.rehearse(RestorePoint::Latest, AGAIN).unwrap().is_sound());
+    assert!(backups.rehearse("latest", AGAIN).unwrap().is_sound(), "the backup itself is");
+    assert!(sim.paths().iter().all(|path| !path.starts_with(AGAIN)));
+}
