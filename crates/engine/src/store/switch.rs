@@ -45,6 +45,7 @@ impl Core {
         self.drain()?;
         self.check_undecided()?;
         before()?;
+        let _no_repair = writer.repairing.lock();
         let _no_flush = writer.flushing.lock();
         let _no_merge = writer.merging.lock();
         let kept = self.bring(writer, staged, manifest)?;
@@ -99,11 +100,17 @@ impl Core {
     ) -> Result<Vec<Building<'a>>> {
         let vfs = &*self.environment.vfs;
         let current = self.manifests.lock().current.clone();
+        let bad: Vec<SegmentId> = self.quarantined().iter().map(|bad| bad.segment).collect();
         let mut kept = Vec::new();
         for info in &manifest.segments {
             kept.push(writer.maintenance.keep(info.id));
             match current.segment(info.id) {
-                Some(known) if known.file == info.file && known.origin == info.origin => continue,
+                Some(known) if known.file == info.file && known.origin == info.origin => {
+                    if bad.contains(&info.id) {
+                        self.replace(staged, info.id)?;
+                    }
+                    continue;
+                }
                 Some(_) => {
                     let message = format!(
                         "segment {} of the restored state is another one here: the backups could not be written to, so the two \
@@ -124,6 +131,18 @@ impl Core {
         }
         vfs.sync_dir(&self.layout.segments_dir())?;
         Ok(kept)
+    }
+
+    /// Puts a staged file in the place of the same one that is damaged. Who reads that goes on with it.
+    fn replace(&self, staged: &StoreLayout, id: SegmentId) -> Result<()> {
+        let vfs = &*self.environment.vfs;
+        let path = self.layout.segment_path(id);
+        let beside = vfs::temporary(&path);
+        vfs::remove_tree(vfs, &beside)?;
+        link_or_copy(vfs, &staged.segment_path(id), &beside)?;
+        vfs.rename(&beside, &path)?;
+        self.caches().forget(id);
+        Ok(())
     }
 
     fn install_switch(
@@ -200,6 +219,9 @@ impl Core {
     /// Keeps what the store is now as a store of its own, in a folder within this one's.
     pub(crate) fn keep_as_fork(&self, path: &Path) -> Result<()> {
         vfs::remove_tree(&*self.environment.vfs, path)?;
-        self.fork_within(path).map(|_| ())
+        let kept = self.fork_within(path).map(|_| ());
+        kept.map_err(|error| {
+            error.context("what the store is cannot be kept; restore without keeping it (--discard)")
+        })
     }
 }

@@ -274,3 +274,52 @@ fn readers_see_one_state_or_the_other_while_writers_wait() {
     assert!(store.snapshot().unwrap().iter().unwrap().all(|node| node.unwrap().embedding[0] == 2.0));
     assert!(store.verify().unwrap().is_clean());
 }
+
+#[test]
+fn a_damaged_store_is_restored_in_place_and_a_copy_gets_a_line_of_its_own() {
+    for section in [0_u64, 30] {
+        let sim = SimVfs::new(9);
+        let (store, history) = history(&sim);
+        let made = backup(&store).unwrap();
+        let at_backup = history.last().unwrap().1.clone();
+        drop(store);
+        let is_segment = |path: &&std::path::PathBuf| {
+            path.starts_with(crate::sample::ROOT) && path.extension().is_some_and(|end| end == "seg")
+        };
+        let path = sim.paths().iter().find(is_segment).unwrap().clone();
+        let len = sim.read_all(&path).unwrap().len() as u64;
+        // Its header, so that it cannot be opened; or somewhere in it.
+        sim.flip_bit(&path, len * section / 100, 2);
+        let store = reopen(&sim).unwrap();
+        let _ = store.verify().unwrap();
+        assert!(!store.quarantined().is_empty(), "{section}");
+        assert_refused(restore_to(&store, &made.backup_id), ErrorKind::Corrupt, &["--discard"]);
+        let discard = LiveRestoreOptions { keep_replaced: false, ..LiveRestoreOptions::default() };
+        let report = store.restore_with(&RestoreTarget::backup(&made.backup_id), &discard).unwrap();
+        assert_eq!(report.replaced, None);
+        assert!(store.quarantined().is_empty());
+        assert_holds(&store, &at_backup);
+        let mut model = at_backup;
+        put(&store, &mut model, &nodes(&mut Rng::new(5), 400..405)).unwrap();
+        drop(store);
+        assert_holds(&reopen(&sim).unwrap(), &model);
+    }
+    // A copy of the files may not archive, but be restored.
+    let sim = SimVfs::new(10);
+    let (store, history) = history(&sim);
+    store.archive_log().unwrap();
+    let other = sim.kill();
+    put(&store, &mut history.last().unwrap().1.clone(), &nodes(&mut Rng::new(1), 600..602)).unwrap();
+    store.archive_log().unwrap();
+    for path in pieces(&sim) {
+        other.write_raw(&path, &sim.read_all(&path).unwrap());
+    }
+    let copied = reopen(&other).unwrap();
+    copied.put(nodes(&mut Rng::new(2), [700]).remove(0)).unwrap();
+    assert_refused(copied.archive_log(), ErrorKind::Conflict, &["restore a backup"]);
+    restore_to(&copied, "latest").unwrap();
+    copied.archive_log().unwrap();
+    assert_eq!(copied.stats().unwrap().archive.seqno, SeqNo(0), "nothing was committed since");
+    copied.put(nodes(&mut Rng::new(2), [701]).remove(0)).unwrap();
+    assert_eq!(copied.archive_log().unwrap(), seqno(&copied));
+}
