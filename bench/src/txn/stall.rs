@@ -43,7 +43,7 @@ pub(super) fn run(folder: &Path, rows: usize, dimension: usize, report: &mut Rep
         // Now and then a row that was replaced was one that had been found.
         let Some(Stalls { longest, longest_without }) = one(&store, &vectors, rows as u64, round)? else {
             if round > 3 * ROUNDS {
-                return Err("most transactions met a conflict".into());
+                return Err("most transactions met a conflict, or nobody whom they could have stalled".into());
             }
             continue;
         };
@@ -77,7 +77,7 @@ struct Stalls {
 /// When a commit of the other thread began and how long it took.
 type Commit = (Instant, Duration);
 
-/// The stalls of one validation; none if there was a conflict.
+/// The stalls of one validation; none if there was a conflict, or nobody else committed meanwhile.
 fn one(store: &PersistentVectorStore, vectors: &Vectors, rows: u64, round: usize) -> Outcome<Option<Stalls>> {
     let mut txn = store.begin(IsolationLevel::Serializable)?;
     let query = vectors.row(round % vectors.rows());
@@ -119,9 +119,11 @@ fn one(store: &PersistentVectorStore, vectors: &Vectors, rows: u64, round: usize
         outcome?;
         let within = |from: Instant, to: Instant| {
             let over = |(at, took): &&Commit| *at <= to && *at + *took >= from;
-            commits.iter().filter(over).map(|(_, took)| *took).max().ok_or("nobody else committed")
+            commits.iter().filter(over).map(|(_, took)| *took).max()
         };
-        Ok(Some(Stalls { longest: within(start, end)?, longest_without: within(start - BEFORE, start)? }))
+        // On a machine with much else to do the other thread may not have come to it.
+        let stalls = within(start, end).zip(within(start - BEFORE, start));
+        Ok(stalls.map(|(longest, longest_without)| Stalls { longest, longest_without }))
     })
 }
 

@@ -40,6 +40,8 @@ impl Core {
         before: impl FnOnce() -> Result<()>,
     ) -> Result<SeqNo> {
         let writer = self.writer()?;
+        // A merge at work may take a while, for which nobody has to wait at the gate.
+        drop(writer.merging.lock());
         self.transactions.abandon_all(self);
         let _nobody_writes = writer.gate.write();
         self.drain()?;
