@@ -122,13 +122,18 @@ pub(crate) fn rows(folder: &Folder, store: &str, read_only: bool) -> Rows {
     let path = folder.path().join(store);
     let options = OpenOptions { must_exist: true, read_only, ..OpenOptions::default() };
     let mut rows = Rows::new();
-    let Ok(store) = PersistentVectorStore::open(&path, options) else {
-        let made = path.is_dir()
-            && fs::read_dir(&path)
-                .unwrap()
-                .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("MANIFEST-"));
-        assert!(!made, "a store that was made can be opened");
-        return rows;
+    let store = match PersistentVectorStore::open(&path, options) {
+        Ok(store) => store,
+        Err(error) => {
+            // The first manifest is there once it has its name; killed before that, nothing is.
+            let is_manifest = |name: &str| name.starts_with("MANIFEST-") && !name.ends_with(".tmp");
+            let made = path.is_dir()
+                && fs::read_dir(&path)
+                    .unwrap()
+                    .any(|entry| is_manifest(&entry.unwrap().file_name().to_string_lossy()));
+            assert!(!made, "a store that was made can be opened: {error}");
+            return rows;
+        }
     };
     for node in store.snapshot().unwrap().iter().unwrap() {
         let node = node.unwrap();

@@ -151,12 +151,16 @@ impl Core {
         }
         let mut state = writer.archiver.state.lock();
         let now_us = self.environment.clock.now_us();
-        let end = self.feed.end().lsn;
+        let end = self.feed.end();
         state.tried_us = now_us;
-        let shipped = self.ship(repository, &mut state, end);
+        let shipped = self.ship(repository, &mut state, end.lsn);
         state.failure = shipped.as_ref().err().map(Error::to_string);
         match shipped {
-            Ok(()) => state.whole_us = Some(now_us),
+            Ok(()) => {
+                state.whole_us = Some(now_us);
+                // What was trimmed before the archive began is in no piece, and in every backup from here on.
+                state.seqno = end.seqno.unwrap_or(state.seqno);
+            }
             // What the target has is looked up the next time.
             Err(_) => state.next = None,
         }

@@ -40,7 +40,7 @@ struct Ends {
 pub(crate) struct End {
     pub(crate) lsn: Lsn,
     /// The last commit before it, where that is known.
-    pub(super) seqno: Option<SeqNo>,
+    pub(crate) seqno: Option<SeqNo>,
 }
 
 impl Ends {
