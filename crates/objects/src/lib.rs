@@ -7,6 +7,8 @@
 //!
 //! It does not know what a backup is: names and bytes are the engine's.
 
+#[cfg(feature = "cloud")]
+mod cloud;
 mod local;
 mod source;
 
@@ -18,14 +20,19 @@ use std::sync::Arc;
 use codegraph_vector_base::vfs::Vfs;
 use codegraph_vector_base::{Error, ErrorKind, Random, Result};
 
+#[cfg(feature = "cloud")]
+pub use cloud::{CloudTarget, TargetOptions};
 pub use local::LocalTarget;
 pub use source::{FileSource, Source};
 
 /// What becomes of an object that has the name already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// It stays, and who puts is told so.
+    /// It stays, and who puts is told so. One request puts all of it.
     Create,
+    /// The same of an object whose name says what is in it, so that all who put it put the same: it never changes, and may go in
+    /// parts.
+    Content,
     /// It is replaced, at one moment.
     Replace,
 }
@@ -115,20 +122,31 @@ pub fn get_all(target: &dyn ObjectTarget, name: &str, most: u64) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// The target that a path or URL names.
+/// The target that a path or URL names: `file://`, and with the feature `cloud` `s3://`, `gs://`, `az://`, `https://`, `http://`.
 ///
 /// # Errors
-/// `Unsupported` for a scheme that is not built in.
+/// `Unsupported` for a scheme that is not built in; as [`CloudTarget::open`].
 pub fn open(place: &Path, vfs: Arc<dyn Vfs>, random: Arc<dyn Random>) -> Result<Arc<dyn ObjectTarget>> {
     let text = place.to_string_lossy();
     match text.split_once("://") {
         None => Ok(Arc::new(LocalTarget::new(place, vfs, random))),
         Some(("file", path)) => Ok(Arc::new(LocalTarget::new(Path::new(path), vfs, random))),
-        Some((scheme, _)) => {
-            let message = format!("{scheme}:// is no place for backups here; a folder is, or file://");
-            Err(Error::new(ErrorKind::Unsupported, message))
-        }
+        Some(_) => open_url(&text),
     }
+}
+
+#[cfg(feature = "cloud")]
+fn open_url(url: &str) -> Result<Arc<dyn ObjectTarget>> {
+    Ok(Arc::new(CloudTarget::open(url, TargetOptions::from_environment()?)?))
+}
+
+#[cfg(not(feature = "cloud"))]
+fn open_url(url: &str) -> Result<Arc<dyn ObjectTarget>> {
+    let scheme = url.split("://").next().unwrap_or_default();
+    let message = format!(
+        "{scheme}:// is no place for backups in this build, which lacks the feature `cloud`; a folder is"
+    );
+    Err(Error::new(ErrorKind::Unsupported, message))
 }
 
 /// Refuses what is no name of an object: parts of `a-z A-Z 0-9 . _ -` between single `/`, none of them `.` or `..`, none that

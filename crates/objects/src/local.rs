@@ -116,7 +116,7 @@ impl LocalTarget {
         drop(file);
         match how {
             Put::Replace => self.vfs.rename(temporary, path)?,
-            Put::Create => {
+            Put::Create | Put::Content => {
                 let created = self.claim(temporary, path)?;
                 if self.vfs.exists(temporary)? {
                     self.vfs.remove_file(temporary)?;

@@ -188,7 +188,7 @@ impl Repository {
         if self.target.info(&name)?.map(|object| object.bytes) == Some(source.len()?) {
             return Ok(false);
         }
-        match self.target.put(&name, source, Put::Create)? {
+        match self.target.put(&name, source, Put::Content)? {
             Written::Created => Ok(true),
             // Something is there that is not what its name says.
             Written::Existed => {
