@@ -33,7 +33,7 @@ pub(crate) struct Globals {
     /// The store's folder [default: the nearest .cgv here or above, else ./.cgv]
     #[arg(long, global = true, env = "CGV_STORE", value_name = "DIR", hide_env_values = true, value_parser = maybe_empty_path())]
     pub(crate) store: Option<PathBuf>,
-    /// Where the store's backups are [default: the store's folder with .backups behind its name]
+    /// Where the store's backups are: a folder, s3://, gs:// or az:// [default: the store's folder with .backups behind its name]
     #[arg(long, global = true, env = "CGV_BACKUPS", value_name = "URL", hide_env_values = true, value_parser = maybe_empty_path())]
     pub(crate) backups: Option<PathBuf>,
     /// Print one JSON document

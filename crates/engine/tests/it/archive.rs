@@ -410,24 +410,3 @@ fn a_rehearsal_finds_what_a_restore_would_and_leaves_nothing_behind() {
     assert!(backups.rehearse("latest", AGAIN).unwrap().is_sound(), "the backup itself is");
     assert!(sim.paths().iter().all(|path| !path.starts_with(AGAIN)));
 }
-
-#[test]
-fn a_point_is_named_where_the_log_was_trimmed_and_nothing_was_committed_since() {
-    let sim = SimVfs::new(1);
-    let (store, mut model) = (open_by(&sim, &SimClock::default()), Model::new());
-    store.configure(|settings| settings.background = false).unwrap();
-    put(&store, &mut model, &nodes(&mut Rng::new(1), 0..20)).unwrap();
-    let last = seqno(&store);
-    store.flush().unwrap();
-    store.flush().unwrap();
-    drop(store);
-    let store = archived(&sim);
-    assert_eq!((store.archive_log().unwrap(), pieces(&sim).len()), (last, 0), "no log is left that has it");
-    backup(&store).unwrap();
-    assert_eq!(store.create_restore_point("here").unwrap().seqno, last.0);
-    drop(store);
-    remove(&sim, ROOT);
-    let (again, report) = restore(&sim, RestorePoint::Name("here".to_owned()), AGAIN).unwrap();
-    assert_eq!(report.seqno, last);
-    assert_holds(&again, &model);
-}

@@ -320,6 +320,8 @@ fn a_damaged_store_is_restored_in_place_and_a_copy_gets_a_line_of_its_own() {
     restore_to(&copied, "latest").unwrap();
     copied.archive_log().unwrap();
     assert_eq!(copied.stats().unwrap().archive.seqno, seqno(&copied), "nothing was committed since");
+    // A point is where the store is, whether or not this line of history has a log yet.
+    assert_eq!(copied.create_restore_point("here").unwrap().seqno, seqno(&copied).0);
     copied.put(nodes(&mut Rng::new(2), [701]).remove(0)).unwrap();
     assert_eq!(copied.archive_log().unwrap(), seqno(&copied));
 }
