@@ -82,7 +82,8 @@ impl Work {
     }
 
     pub(super) fn sleep(&self, wait: Duration) -> Result<()> {
-        self.run(0, tokio::time::sleep(wait))
+        // A timer can only be made on the runtime.
+        self.run(0, async move { tokio::time::sleep(wait).await })
     }
 }
 
